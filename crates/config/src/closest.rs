@@ -1,0 +1,28 @@
+//! "Did you mean": the known word that a misspelt one was most likely meant to be.
+
+/// The closest of the known words; none where no word is close.
+pub(crate) fn closest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let given = folded(given);
+    let scored = known.into_iter().filter_map(|word| Some((distance(&given, &folded(word))?, word)));
+    scored.min_by_key(|(distance, _)| *distance).map(|(_, word)| word)
+}
+
+/// The help for a word that is not among the known ones.
+pub(crate) fn did_you_mean<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    closest(given, known).map(|word| format!("did you mean `{word}`?"))
+}
+
+/// Edits between two words, none where they are too many to be a slip: one in three letters, and at least one.
+fn distance(given: &str, word: &str) -> Option<usize> {
+    let shorter = given.chars().count().min(word.chars().count());
+    // `cert` for `certificate`: cut short, not misspelt.
+    if shorter >= 4 && (word.starts_with(given) || given.starts_with(word)) {
+        return Some(1);
+    }
+    let edits = strsim::damerau_levenshtein(given, word);
+    (shorter >= 2 && edits <= (shorter / 3).max(1)).then_some(edits)
+}
+
+fn folded(word: &str) -> String {
+    word.to_lowercase().replace('-', "_")
+}

@@ -1,0 +1,63 @@
+//! YAML text to a validated [`Config`], or all problems at once, each with file, line, column and key path.
+//!
+//! The way of a text: [`yaml`] makes a tree whose nodes know their places, [`interpolate`] puts the environment's variables into
+//! its values, and the readers in [`sections`] ask a [`section`] for its keys one by one. A reader that cannot make its value
+//! reports the reason and goes on with the next key, so that one load finds everything there is to find.
+
+mod closest;
+mod entry;
+mod interpolate;
+mod loading;
+mod model;
+mod problem;
+mod scalar;
+mod section;
+mod sections;
+mod world;
+mod yaml;
+
+pub use model::*;
+pub use problem::{Location, Problem, Problems, Severity, Shown};
+pub use world::*;
+
+use entry::Entry;
+use loading::Loading;
+
+/// A configuration that can be used.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What somebody should look at, in the order of the text.
+    pub warnings: Vec<Problem>,
+}
+
+/// Reads a configuration from `text`; `file` is its name in problems.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load(file: &str, text: &str, world: &dyn World) -> Result<Loaded, Problems> {
+    // Editors on some systems put a byte order mark in front, which is no part of the text.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (tree, shape) = yaml::parse(text);
+    let loading = Loading::new(world);
+    for problem in shape {
+        loading.report(problem);
+    }
+    let config = tree.map(|mut root| {
+        interpolate::interpolate(&mut root, "", &loading);
+        sections::read(&Entry::root(&loading, &root))
+    });
+    let (problems, mut warnings) = loading.into_lists();
+    match config {
+        Some(Ok(config)) if problems.is_empty() => {
+            warnings.sort_by_key(|warning| warning.at);
+            Ok(Loaded { config, warnings })
+        }
+        _ => Err(Problems::new(file, text, problems)),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+mod tests;

@@ -1,0 +1,234 @@
+//! The resolved configuration: every name looked up, every value typed, nothing left to check.
+
+use pullgate_policy::hosts::HostName;
+use pullgate_policy::{self as policy, Networks};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A whole configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// Threads, drain, pools.
+    pub runtime: Runtime,
+    /// The admin listener.
+    pub admin: Admin,
+    /// Process log and access log.
+    pub log: Log,
+    /// What counts as Cloudflare: the range list and `extra`.
+    pub cloudflare: Networks,
+    /// The listeners.
+    pub listeners: Vec<Listener>,
+    /// TLS for all hosts.
+    pub tls: Tls,
+    /// The hosts, in order; their names and hostnames do not clash.
+    pub hosts: Vec<Host>,
+    /// The upstreams, in order; routes name them by index.
+    pub upstreams: Vec<Upstream>,
+}
+
+/// Section `runtime`.
+#[derive(Debug)]
+pub struct Runtime {
+    /// Threads; none for one per core.
+    pub workers: Option<NonZeroUsize>,
+    /// How long open requests may finish after SIGTERM.
+    pub drain: Duration,
+    /// Idle upstream connections kept, all upstreams together.
+    pub upstream_idle: usize,
+}
+
+/// Section `admin`.
+#[derive(Debug)]
+pub struct Admin {
+    /// Where `/metrics`, `/-/healthy` and `/-/ready` are served.
+    pub address: SocketAddr,
+}
+
+/// Section `log`.
+#[derive(Debug)]
+pub struct Log {
+    /// The least severity of the process log.
+    pub level: LogLevel,
+    /// How both logs are written.
+    pub format: LogFormat,
+    /// Where the access log goes.
+    pub access: AccessLog,
+    /// Query parameters whose values are not written.
+    pub redact_query: Vec<String>,
+}
+
+/// Severity of the process log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// Form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// One line for people.
+    Text,
+}
+
+/// Where the access log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Standard output.
+    Stdout,
+    /// Nowhere.
+    Off,
+    /// A file, appended to.
+    File(PathBuf),
+}
+
+/// One listener.
+#[derive(Debug)]
+pub struct Listener {
+    /// Its label.
+    pub name: Arc<str>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Which hosts it serves.
+    pub hosts: ServedHosts,
+    /// With TLS or without.
+    pub protocol: Protocol,
+    /// Whether an IPv6 address takes IPv6 connections alone.
+    pub ipv6_only: bool,
+    /// Who may connect.
+    pub sources: Sources,
+    /// Its time-outs.
+    pub limits: Limits,
+}
+
+/// Which hosts a listener serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServedHosts {
+    /// All of them.
+    All,
+    /// These.
+    Only(Vec<HostName>),
+}
+
+/// What a listener speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// TLS, with HTTP/2 where `tls.http2` allows it.
+    Https,
+    /// Plain HTTP/1.1.
+    Http,
+}
+
+/// Who may connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sources {
+    /// Addresses that count as Cloudflare.
+    Cloudflare,
+    /// Anybody.
+    Any,
+    /// These networks.
+    Networks(Networks),
+}
+
+/// The time-outs of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// From accept to the end of the TLS handshake.
+    pub handshake_timeout: Duration,
+    /// From the first byte of a request head to its last.
+    pub header_timeout: Duration,
+    /// Between two reads of a request body.
+    pub body_timeout: Duration,
+    /// Between two writes to a client.
+    pub write_timeout: Duration,
+    /// Between two requests of a connection.
+    pub idle_timeout: Duration,
+}
+
+/// Section `tls`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tls {
+    /// Whether TLS 1.2 is offered.
+    pub tls12: bool,
+    /// Whether TLS 1.3 is offered.
+    pub tls13: bool,
+    /// Whether HTTP/2 is offered.
+    pub http2: bool,
+}
+
+/// One host.
+#[derive(Debug)]
+pub struct Host {
+    /// What it demands and where it sends requests.
+    pub rule: policy::Host,
+    /// Its certificate; none where no `https` listener serves it.
+    pub certificate: Option<Certificate>,
+}
+
+/// A certificate chain and its key, read and found to fit each other.
+#[derive(Clone)]
+pub struct Certificate {
+    /// Where the chain was read from.
+    pub chain_path: PathBuf,
+    /// PEM, leaf first.
+    pub chain: Vec<u8>,
+    /// PEM: PKCS#8, PKCS#1 or SEC1.
+    pub key: Vec<u8>,
+}
+
+impl std::fmt::Debug for Certificate {
+    /// Shows the path alone: a key is never printed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Certificate").field("chain_path", &self.chain_path).finish_non_exhaustive()
+    }
+}
+
+/// A group of servers that routes send requests to.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its servers, taken in turn.
+    pub servers: Vec<Server>,
+    /// Its time-outs.
+    pub timeouts: UpstreamTimeouts,
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Server {
+    /// A name or address with a port, resolved when the configuration is loaded.
+    Tcp {
+        /// As written: the label in metrics.
+        label: Arc<str>,
+        /// The addresses it resolves to; the first is used.
+        address: SocketAddr,
+    },
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// The time-outs of an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpstreamTimeouts {
+    /// To establish a connection.
+    pub connect: Duration,
+    /// Between two reads of a response.
+    pub read: Duration,
+    /// Between two writes of a request.
+    pub write: Duration,
+    /// How long an unused connection is kept.
+    pub idle: Duration,
+}

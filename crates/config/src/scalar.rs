@@ -1,0 +1,209 @@
+//! Scalars to typed values, through serde: plain ones resolve as in YAML 1.2's core schema, quoted ones are text.
+
+use crate::closest::did_you_mean;
+use crate::loading::Fault;
+use crate::yaml::Scalar;
+use serde::de::value::StrDeserializer;
+use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, Unexpected, Visitor};
+use std::fmt;
+use std::time::Duration;
+
+/// The value of a scalar as a `T`: an enum (by name, quoted or not), a boolean, a number or text.
+pub(crate) fn typed<'a, T: Deserialize<'a>>(scalar: &'a Scalar) -> Result<T, Fault> {
+    T::deserialize(Leaf(scalar)).map_err(|error| error.in_words(scalar))
+}
+
+/// A length of time with its unit, `10s` or `1h 30m`.
+pub(crate) fn duration(text: &str) -> Result<Duration, Fault> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return Err(Fault::new(format!("`{text}` has no unit")).help(format!("write {text}s for seconds")));
+    }
+    let length = humantime::parse_duration(text)
+        .map_err(|_| Fault::new(format!("`{text}` is not a length of time")).help("write 10s, 250ms, 5m or 1h"))?;
+    if length > LONGEST {
+        return Err(Fault::new(format!("`{text}` is longer than a year")));
+    }
+    Ok(length)
+}
+
+/// A length of time that something may take.
+pub(crate) fn timeout(text: &str) -> Result<Duration, Fault> {
+    let length = duration(text)?;
+    if length.is_zero() {
+        return Err(Fault::new("a time-out of zero would refuse everything").help("write 10s, for instance"));
+    }
+    Ok(length)
+}
+
+/// Far beyond any use, and far from where adding it to the present overflows.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// Whether a plain scalar is null.
+pub(crate) fn is_null(text: &str) -> bool {
+    matches!(text, "" | "~" | "null" | "Null" | "NULL")
+}
+
+/// What a plain scalar stands for (YAML 1.2.2 section 10.3.2).
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Resolved<'a> {
+    Null,
+    Bool(bool),
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    Text(&'a str),
+}
+
+impl<'a> Resolved<'a> {
+    fn of(scalar: &'a Scalar) -> Self {
+        let text = scalar.text.as_str();
+        if !scalar.plain {
+            return Self::Text(text);
+        }
+        match text {
+            "true" | "True" | "TRUE" => Self::Bool(true),
+            "false" | "False" | "FALSE" => Self::Bool(false),
+            _ if is_null(text) => Self::Null,
+            _ => Self::number(text).unwrap_or(Self::Text(text)),
+        }
+    }
+
+    fn number(text: &str) -> Option<Self> {
+        let based = |digits, base| u64::from_str_radix(digits, base).ok().map(Self::Unsigned);
+        match (text.strip_prefix("0o"), text.strip_prefix("0x")) {
+            (Some(digits), _) if digits.bytes().all(|byte| byte.is_ascii_digit()) => return based(digits, 8),
+            (_, Some(digits)) if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => return based(digits, 16),
+            _ => {}
+        }
+        if let ".nan" | ".NaN" | ".NAN" = text {
+            return Some(Self::Float(f64::NAN));
+        }
+        let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+        if let ".inf" | ".Inf" | ".INF" = unsigned {
+            return Some(Self::Float(f64::INFINITY));
+        }
+        // Rust reads more than YAML means by a number: "inf", "nan", "infinity".
+        let starts_as_number = unsigned.starts_with(|first: char| first.is_ascii_digit() || first == '.');
+        let whole = || text.parse().map(Self::Unsigned).or_else(|_| text.parse().map(Self::Signed)).ok();
+        starts_as_number.then(|| whole().or_else(|| text.parse().map(Self::Float).ok())).flatten()
+    }
+}
+
+/// A scalar as serde reads it.
+struct Leaf<'a>(&'a Scalar);
+
+impl<'de> Deserializer<'de> for Leaf<'de> {
+    type Error = Mismatch;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        match Resolved::of(self.0) {
+            Resolved::Null => visitor.visit_unit(),
+            Resolved::Bool(value) => visitor.visit_bool(value),
+            Resolved::Unsigned(value) => visitor.visit_u64(value),
+            Resolved::Signed(value) => visitor.visit_i64(value),
+            Resolved::Float(value) => visitor.visit_f64(value),
+            Resolved::Text(value) => visitor.visit_borrowed_str(value),
+        }
+    }
+
+    /// Variants go by their text: `1.2` and `off` mean themselves, with quotes or without.
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        let variant: StrDeserializer<'de, Mismatch> = self.0.text.as_str().into_deserializer();
+        variant.deserialize_enum(name, variants, visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+/// Why a scalar is not of the type asked for.
+#[derive(Debug)]
+enum Mismatch {
+    /// It names no variant of the enum; these there are.
+    Variant(&'static [&'static str]),
+    /// It is something else than serde expected, in serde's words.
+    Type(String),
+}
+
+impl Mismatch {
+    fn in_words(self, scalar: &Scalar) -> Fault {
+        let text = scalar.text.as_str();
+        let found = if scalar.plain && is_null(text) { "nothing".to_owned() } else { format!("`{text}`") };
+        match self {
+            Self::Variant(known) => {
+                let fault = Fault::new(format!("expected {}, found {found}", alternatives(known)));
+                fault.maybe_help(did_you_mean(text, known.iter().copied()))
+            }
+            Self::Type(expected) => {
+                let wanted = in_plain_words(&expected);
+                Fault::new(format!("expected {wanted}, found {found}")).maybe_help(remedy(wanted, scalar))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
+impl de::Error for Mismatch {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::Type(message.to_string())
+    }
+
+    fn invalid_type(_: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::Type(expected.to_string())
+    }
+
+    fn invalid_value(_: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::Type(expected.to_string())
+    }
+
+    fn unknown_variant(_: &str, known: &'static [&'static str]) -> Self {
+        Self::Variant(known)
+    }
+}
+
+/// `a, b or c`
+pub(crate) fn alternatives(words: &[&str]) -> String {
+    match words {
+        [] => "nothing".to_owned(),
+        [only] => (*only).to_owned(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
+/// What serde expects, without Rust's names of types.
+fn in_plain_words(expected: &str) -> &str {
+    match expected {
+        "a boolean" => "true or false",
+        "a string" | "a borrowed string" => "text",
+        "u16" => "a whole number up to 65535",
+        "u32" | "u64" | "usize" => "a whole number",
+        "a nonzero usize" => "a whole number of at least 1",
+        other => other,
+    }
+}
+
+fn remedy(wanted: &str, scalar: &Scalar) -> Option<String> {
+    let text = scalar.text.as_str();
+    match (wanted, text.to_lowercase().as_str()) {
+        ("text", _) => Some(format!("put it in quotes: \"{text}\"")),
+        ("true or false", "yes" | "on" | "true") => Some("write true, without quotes".to_owned()),
+        ("true or false", "no" | "off" | "false") => Some("write false, without quotes".to_owned()),
+        ("true or false", _) => did_you_mean(text, ["true", "false"]),
+        _ if !scalar.plain && text.parse::<u64>().is_ok() => Some(format!("write {text} without quotes")),
+        _ => None,
+    }
+}

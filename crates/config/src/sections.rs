@@ -1,0 +1,108 @@
+//! The whole configuration: its sections in the order in which they need one another.
+
+mod admin;
+mod certificate;
+mod cloudflare;
+mod headers;
+mod hosts;
+mod listeners;
+mod log;
+mod networks;
+mod origin_pull;
+mod policies;
+mod routes;
+mod runtime;
+mod tls;
+mod upstreams;
+mod visitor;
+
+use crate::closest::did_you_mean;
+use crate::entry::{Entry, Unique};
+use crate::loading::{Fault, Read};
+use crate::model::Config;
+use crate::section::Inert;
+use crate::yaml::{Content, Node};
+use rustls_pki_types::UnixTime;
+use std::fmt::Write as _;
+use std::io;
+use std::time::{Duration, SystemTime};
+
+/// Reads the root of the tree.
+pub(crate) fn read(root: &Entry<'_>) -> Read<Config> {
+    let upstream_names = upstreams::Names::of(root.node);
+    let host_names = listeners::HostNames::of(root.node);
+    let mut addresses = Unique::new("the address");
+    root.section(|section| {
+        let version = section.required("version", version);
+        let runtime = section.subsection("runtime", runtime::read);
+        let admin = section.subsection("admin", |admin| admin::read(admin, &mut addresses));
+        let log = section.subsection("log", log::read);
+        let cloudflare = section.subsection("cloudflare", cloudflare::read);
+        let tls = section.subsection("tls", tls::read);
+        let mut exposure = listeners::Exposure::default();
+        let listeners = section.required("listeners", |list| listeners::read(list, &host_names, addresses, &mut exposure));
+        let hosts = section.required("hosts", |list| hosts::read(list, &exposure, &upstream_names));
+        let upstreams = section.optional("upstreams", |map| upstreams::read(map, &upstream_names));
+        section.later(&[("tracing", Inert::Null)]);
+        version?;
+        Ok(Config {
+            runtime: runtime?,
+            admin: admin?,
+            log: log?,
+            cloudflare: cloudflare?,
+            listeners: listeners?,
+            tls: tls?,
+            hosts: hosts?,
+            upstreams: upstreams?.unwrap_or_default(),
+        })
+    })
+}
+
+fn version(entry: &Entry<'_>) -> Read<()> {
+    match entry.typed::<u64>()? {
+        1 => Ok(()),
+        other => Err(entry.wrong(Fault::new(format!("`{other}` is not a version this build reads")).help("write version: 1"))),
+    }
+}
+
+/// The name of a listener, host, route or policy: a label in metrics.
+fn label(text: &str) -> Result<String, Fault> {
+    let fits = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    if (1..=LONGEST_LABEL).contains(&text.len()) && text.chars().all(fits) {
+        return Ok(text.to_owned());
+    }
+    let fault = Fault::new(format!("`{text}` cannot be a label in metrics"));
+    Err(fault.help(format!("use up to {LONGEST_LABEL} letters, digits, `-`, `_` and `.`")))
+}
+
+/// Bytes of a label.
+const LONGEST_LABEL: usize = 64;
+
+/// The fault of a name that nothing has.
+fn unknown<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Fault {
+    Fault::new(format!("there is no {what} `{name}`")).maybe_help(did_you_mean(name, known))
+}
+
+/// The value of a key of the root, before any section is read.
+fn of_root<'a>(root: &'a Node, key: &str) -> Option<&'a Node> {
+    let Content::Map(entries) = &root.content else { return None };
+    entries.iter().find(|(given, _)| given.text == key).map(|(_, node)| node)
+}
+
+/// The bytes of the file that a value names.
+fn file(entry: &Entry<'_>, path: &str) -> Read<Vec<u8>> {
+    entry.loading.world.read(path.as_ref()).map_err(|error| entry.wrong(unreadable(path, &error)))
+}
+
+fn unreadable(path: &str, error: &io::Error) -> Fault {
+    Fault::new(format!("cannot read `{path}`: {error}"))
+}
+
+/// A time as people write it, in UTC.
+fn date(time: UnixTime) -> String {
+    let mut text = String::new();
+    let since_epoch = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(time.as_secs()));
+    // The formatter refuses years of more than four digits.
+    let written = since_epoch.map(|time| write!(text, "{}", humantime::format_rfc3339_seconds(time)));
+    if let Some(Ok(())) = written { text } else { format!("second {} since 1970", time.as_secs()) }
+}

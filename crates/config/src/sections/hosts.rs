@@ -1,0 +1,89 @@
+//! Section `hosts`.
+
+use super::listeners::{Exposure, Shown};
+use super::origin_pull::{self, Trusts};
+use super::upstreams::Names;
+use super::{certificate, headers, label, policies, routes, visitor};
+use crate::entry::{Entry, Unique};
+use crate::loading::{Fault, Read};
+use crate::model::Host;
+use crate::section::{Inert, Section};
+use pullgate_policy::hosts::{HostName, HostPattern};
+use pullgate_policy::{self as policy};
+
+/// What the hosts have to agree on with one another, and with the rest of the configuration.
+struct Neighbours<'a> {
+    exposure: &'a Exposure,
+    upstreams: &'a Names,
+    names: Unique,
+    hostnames: Unique,
+    defaults: Unique,
+    trusts: Trusts,
+}
+
+pub(super) fn read(list: &Entry<'_>, exposure: &Exposure, upstreams: &Names) -> Read<Vec<Host>> {
+    let mut neighbours = Neighbours {
+        exposure,
+        upstreams,
+        names: Unique::new("the host name"),
+        hostnames: Unique::new("the hostname"),
+        defaults: Unique::new("the key"),
+        trusts: Trusts::new(),
+    };
+    list.full_list("at least one host", |entry| entry.section(|section| host(section, &mut neighbours)))
+}
+
+fn host(section: &mut Section<'_>, neighbours: &mut Neighbours<'_>) -> Read<Host> {
+    let name = section.required("name", |entry| name(entry, &mut neighbours.names));
+    let hostnames = section.required("hostnames", |list| hostnames(list, &mut neighbours.hostnames));
+    let default = section.or("default", false, |entry| default(entry, &mut neighbours.defaults));
+    let shown = neighbours.exposure.of(name.as_ref().ok());
+    if shown == Shown::Nowhere {
+        section.map().warn(Fault::new("no listener serves this host"));
+    }
+    let certificate = certificate::read(section, shown);
+    let origin_pull = section.required("origin_pull", |entry| {
+        entry.section(|section| origin_pull::read(section, &mut neighbours.trusts))
+    });
+    let visitor = section.subsection("visitor", visitor::read);
+    let headers = section.subsection("headers", |section| headers::read(section, &[]));
+    let response_headers = section.subsection("response_headers", |section| headers::read(section, &headers::TELLTALE));
+    let mut labels = Unique::new("the policy label");
+    let policies = section.or("policies", Vec::new(), |list| policies::read(list, &mut labels));
+    let routes = section.required("routes", |list| routes::read(list, neighbours.upstreams, &labels));
+    section.later(&[("request", Inert::Nothing)]);
+    let rule = policy::Host {
+        name: name?,
+        hostnames: hostnames?,
+        default: default?,
+        origin_pull: origin_pull?,
+        visitor: visitor?,
+        headers: headers?,
+        response_headers: response_headers?,
+        policies: policies?,
+        routes: routes?,
+    };
+    Ok(Host { rule, certificate: certificate? })
+}
+
+fn name(entry: &Entry<'_>, names: &mut Unique) -> Read<HostName> {
+    let name = entry.parsed(label)?;
+    names.claim(entry, &name)?;
+    Ok(HostName::new(&name))
+}
+
+fn hostnames(list: &Entry<'_>, claimed: &mut Unique) -> Read<Vec<HostPattern>> {
+    list.full_list("at least one hostname", |item| {
+        let pattern = item.written(|text| text.parse::<HostPattern>().map_err(Fault::new))?;
+        claimed.claim(item, &pattern.to_string())?;
+        Ok(pattern)
+    })
+}
+
+fn default(entry: &Entry<'_>, defaults: &mut Unique) -> Read<bool> {
+    let default = entry.typed()?;
+    if default {
+        defaults.claim(entry, "default: true")?;
+    }
+    Ok(default)
+}

@@ -1,0 +1,121 @@
+//! Lists of policies, of hosts and of routes.
+//!
+//! A new kind is a variant of [`Kind`], its arm in [`rule`] and the reader of its keys.
+
+use super::{label, networks};
+use crate::entry::{Entry, Unique};
+use crate::loading::{Fault, Read};
+use crate::section::{NOT_YET, Section};
+use pullgate_policy::Networks;
+use pullgate_policy::decide::ORIGIN_PULL;
+use pullgate_policy::hosts::normal_name;
+use pullgate_policy::policies::{Attached, ClientNetworks, Mode, Policy, Workers};
+use std::sync::Arc;
+
+/// The kinds of policies that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    ClientNetworks,
+    Workers,
+}
+
+/// Kinds that the reference describes and this version does not have.
+const LATER: [&str; 8] = [
+    "proof",
+    "edge-secret",
+    "access",
+    "client-certificate",
+    "countries",
+    "rate-limit",
+    "expression",
+    "forward-auth",
+];
+
+fn rule(kind: Kind, section: &mut Section<'_>) -> Read<Arc<dyn Policy>> {
+    match kind {
+        Kind::ClientNetworks => client_networks(section),
+        Kind::Workers => workers(section),
+    }
+}
+
+fn client_networks(section: &mut Section<'_>) -> Read<Arc<dyn Policy>> {
+    let allow = section.or("allow", Vec::new(), networks::read);
+    let deny = section.or("deny", Vec::new(), networks::read);
+    let (allow, deny) = (allow?, deny?);
+    if allow.is_empty() && deny.is_empty() {
+        return Err(section.map().wrong(Fault::new("a policy without networks decides nothing").help("give allow or deny a network")));
+    }
+    Ok(Arc::new(ClientNetworks::new(Networks::new(allow), Networks::new(deny))))
+}
+
+fn workers(section: &mut Section<'_>) -> Read<Arc<dyn Policy>> {
+    let zones = section.required("zones", |list| {
+        list.list(|item| {
+            item.written(|text| {
+                let fault = || Fault::new(format!("`{text}` is not the name of a zone")).help("write example.com");
+                normal_name(text).ok_or_else(fault)
+            })
+        })
+    });
+    Ok(Arc::new(Workers::new(zones?)))
+}
+
+#[derive(Debug, Clone, Copy, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WrittenMode {
+    Enforce,
+    Observe,
+}
+
+/// Reads a list; `labels` holds the labels that metrics could not tell these apart from.
+pub(super) fn read(list: &Entry<'_>, labels: &mut Unique) -> Read<Vec<Attached>> {
+    list.list(|entry| entry.section(|section| attached(section, labels)))
+}
+
+fn attached(section: &mut Section<'_>, labels: &mut Unique) -> Read<Attached> {
+    let kind = section.required("kind", kind);
+    let name = section.optional("name", |entry| entry.parsed(label));
+    let label = claimed(section, &kind, &name, labels);
+    let mode = section.or("mode", WrittenMode::Enforce, Entry::typed);
+    let policy = match kind {
+        Ok((kind, _)) => rule(kind, section),
+        Err(reported) => {
+            section.pass_others();
+            Err(reported)
+        }
+    };
+    let mode = match mode? {
+        WrittenMode::Enforce => Mode::Enforce,
+        WrittenMode::Observe => Mode::Observe,
+    };
+    Ok(Attached { label: label?.into(), mode, policy: policy? })
+}
+
+fn kind<'a>(entry: &Entry<'a>) -> Read<(Kind, &'a str)> {
+    let text = &entry.scalar()?.text;
+    if LATER.contains(&text.as_str()) {
+        return Err(entry.wrong(Fault::new(format!("`{text}` is {NOT_YET}")).help("remove this policy")));
+    }
+    Ok((entry.typed()?, text))
+}
+
+/// The policy's label, by which metrics and logs know it.
+fn claimed(
+    section: &mut Section<'_>,
+    kind: &Read<(Kind, &str)>,
+    name: &Read<Option<String>>,
+    labels: &mut Unique,
+) -> Read<String> {
+    match (name, kind) {
+        (Err(reported), _) | (Ok(None), Err(reported)) => Err(*reported),
+        (Ok(Some(name)), _) => {
+            let entry = section.entry("name").unwrap_or_else(|| section.map().clone());
+            if name == ORIGIN_PULL {
+                return Err(entry.wrong(Fault::new(format!("`{name}` is the label of the check of `origin_pull`"))));
+            }
+            labels.claim(&entry, name).map(|()| name.clone())
+        }
+        (Ok(None), Ok((_, kind))) => labels.claim(section.map(), kind).map(|()| (*kind).to_owned()),
+    }
+}

@@ -1,0 +1,131 @@
+//! Key `routes` of a host.
+
+use super::upstreams::Names;
+use super::{label, policies};
+use crate::entry::{Entry, Unique};
+use crate::loading::{Fault, Read};
+use crate::problem::Location;
+use crate::section::{Inert, Section};
+use http::{HeaderValue, Method, StatusCode};
+use pullgate_policy::routes::{PathPattern, Route, RouteAction};
+use std::collections::HashMap;
+
+pub(super) fn read(list: &Entry<'_>, upstreams: &Names, labels: &Unique) -> Read<Vec<Route>> {
+    let mut names = Unique::new("the route name");
+    let mut taken = Taken::default();
+    list.full_list("at least one route", |entry| {
+        entry.section(|section| route(section, upstreams, &mut labels.clone(), &mut names, &mut taken))
+    })
+}
+
+fn route(
+    section: &mut Section<'_>,
+    upstreams: &Names,
+    labels: &mut Unique,
+    names: &mut Unique,
+    taken: &mut Taken,
+) -> Read<Route> {
+    let name = section.required("name", |entry| {
+        let name = entry.parsed(label)?;
+        names.claim(entry, &name)?;
+        Ok(name)
+    });
+    let path = section.or("path", PathPattern::Prefix(String::new()), |entry| entry.written(|text| text.parse().map_err(Fault::new)));
+    let methods = section.optional("methods", methods);
+    let free = match (&path, &methods) {
+        (Ok(path), Ok(methods)) => taken.claim(section, path, methods.as_deref()),
+        _ => Ok(()),
+    };
+    let action = action(section, upstreams);
+    let policies = section.or("policies", Vec::new(), |list| policies::read(list, labels));
+    section.later(&[("timeouts", Inert::Nothing), ("cache", Inert::Null)]);
+    free?;
+    Ok(Route { name: name?.into(), path: path?, methods: methods?, action: action?, policies: policies? })
+}
+
+fn methods(entry: &Entry<'_>) -> Read<Vec<Method>> {
+    let mut names = Unique::new("the method");
+    entry.full_list("a method; without `methods` the route takes them all", |item| {
+        let method = item.written(method)?;
+        names.claim(item, method.as_str())?;
+        Ok(method)
+    })
+}
+
+/// Methods are case-sensitive (RFC 9110 section 9.1), so that `get` would be a method that nobody uses.
+fn method(text: &str) -> Result<Method, Fault> {
+    let capitals = text.to_ascii_uppercase();
+    if capitals != text {
+        return Err(Fault::new(format!("`{text}` is not a method")).help(format!("did you mean `{capitals}`?")));
+    }
+    text.parse().map_err(|_| Fault::new(format!("`{text}` is not a method")))
+}
+
+/// Which methods of which path have a route already: the first one gets them all.
+#[derive(Default)]
+struct Taken(HashMap<String, Vec<(Option<Method>, Location)>>);
+
+impl Taken {
+    fn claim(&mut self, section: &mut Section<'_>, path: &PathPattern, methods: Option<&[Method]>) -> Read<()> {
+        let key = match path {
+            PathPattern::Prefix(path) => path.clone(),
+            PathPattern::Exact(path) => format!("={path}"),
+        };
+        let entry = section.entry("path").unwrap_or_else(|| section.map().clone());
+        let before = self.0.entry(key).or_default();
+        let wanted: Vec<Option<Method>> = methods.map_or_else(|| vec![None], |list| list.iter().cloned().map(Some).collect());
+        let clash = before.iter().find(|(taken, _)| taken.is_none() || wanted.contains(taken)).cloned();
+        before.extend(wanted.into_iter().map(|method| (method, entry.at())));
+        match clash {
+            None => Ok(()),
+            Some((method, first)) => {
+                let what = method.map_or_else(|| "every method".to_owned(), |method| method.to_string());
+                let message = format!("the route in line {} takes {what} of this path already", first.line);
+                Err(entry.wrong(Fault::new(message).help("change the path or the methods of one of them")))
+            }
+        }
+    }
+}
+
+fn action(section: &mut Section<'_>, upstreams: &Names) -> Read<RouteAction> {
+    let (upstream, respond) = (section.entry("upstream"), section.entry("respond"));
+    let strip = section.entry("strip_prefix");
+    let strip_prefix = strip.as_ref().map_or(Ok(false), Entry::typed);
+    let index = upstream.map(|entry| upstreams.index(&entry));
+    let answer = respond.as_ref().map(|entry| entry.section(self::respond));
+    match (index, answer, respond) {
+        (Some(index), None, _) => Ok(RouteAction::Upstream { index: index?, strip_prefix: strip_prefix? }),
+        (None, Some(answer), _) => {
+            if let (Some(strip), true) = (strip, strip_prefix?) {
+                let fault = Fault::new("`respond` forwards nothing to strip a prefix from");
+                return Err(strip.misplaced(fault.help("remove `strip_prefix`")));
+            }
+            answer
+        }
+        (Some(_), Some(_), Some(respond)) => {
+            Err(respond.misplaced(Fault::new("a route has either `upstream` or `respond`").help("remove one of them")))
+        }
+        _ => Err(section.demand("upstream", Fault::new("missing: a route needs `upstream` or `respond`"))),
+    }
+}
+
+fn respond(section: &mut Section<'_>) -> Read<RouteAction> {
+    let status = section.required("status", status);
+    let location = section.optional("location", |entry| entry.parsed(location));
+    let (status, location) = (status?, location?);
+    if status.is_redirection() && location.is_none() {
+        return Err(section.demand("location", Fault::new(format!("missing: {} sends the client elsewhere", status.as_u16()))));
+    }
+    Ok(RouteAction::Respond { status, location })
+}
+
+fn status(entry: &Entry<'_>) -> Read<StatusCode> {
+    let number = entry.typed::<u16>()?;
+    let status = StatusCode::from_u16(number).ok().filter(|status| (200..=599).contains(&status.as_u16()));
+    status.ok_or_else(|| entry.wrong(Fault::new(format!("`{number}` is not a status from 200 to 599"))))
+}
+
+fn location(text: &str) -> Result<HeaderValue, Fault> {
+    let value = HeaderValue::from_str(text).ok().filter(|value| !value.is_empty());
+    value.ok_or_else(|| Fault::new("a location is visible ASCII").help("write https://shop.example.com/, for instance"))
+}

@@ -1,0 +1,104 @@
+//! A world in memory: a clock that stands still, a few files, a few names.
+
+use crate::world::{CertificateCheck, CertificateFault, World};
+use ipnet::IpNet;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, date_time_ymd};
+use rustls_pki_types::UnixTime;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// 2026-01-01, in the shared CA's time.
+pub(super) const NOW: u64 = 1_767_225_600;
+
+/// The world of the tests.
+pub(super) struct Village {
+    pub(super) files: HashMap<PathBuf, Vec<u8>>,
+    pub(super) variables: HashMap<String, String>,
+    /// What was read, in order.
+    pub(super) read: RefCell<Vec<PathBuf>>,
+}
+
+impl Default for Village {
+    fn default() -> Self {
+        let certificate_files = [
+            ("shop.pem", "chain 1 until 2027"),
+            ("shop.key", "key 1"),
+            ("old.pem", "chain 1 until 2025"),
+            ("other.key", "key 2"),
+            ("broken.pem", "nothing"),
+            ("broken.key", "SECRET-BYTES"),
+            ("ranges.txt", "173.245.48.0/20\n2400:cb00::/32\n"),
+            ("ranges-empty.txt", ""),
+            ("ranges-v4.txt", "173.245.48.0/20\n"),
+            ("ranges-private.txt", "10.0.0.0/8\n2400:cb00::/32\n"),
+        ];
+        let text = certificate_files.map(|(name, text)| (name, text.as_bytes().to_vec()));
+        let cas = [
+            ("ca.pem", ca("in force", 2020, 2030)),
+            ("ca-old.pem", ca("old", 2010, 2020)),
+            ("ca-new.pem", ca("new", 2027, 2030)),
+        ];
+        Self {
+            files: text.into_iter().chain(cas).map(|(name, bytes)| (name.into(), bytes)).collect(),
+            variables: [("PORT", "8443"), ("EMPTY", ""), ("HOST", "env.example.com"), ("LIST", "[a, b]"), ("DOLLAR", "${PORT}")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            read: RefCell::default(),
+        }
+    }
+}
+
+/// A CA in PEM form.
+fn ca(name: &str, from: i32, to: i32) -> Vec<u8> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.not_before = date_time_ymd(from, 1, 1);
+    params.not_after = date_time_ymd(to, 1, 1);
+    params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem().into_bytes()
+}
+
+impl World for Village {
+    fn now(&self) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(NOW))
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned()
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.read.borrow_mut().push(path.to_owned());
+        let missing = || io::Error::from_raw_os_error(2);
+        self.files.get(path).cloned().ok_or_else(missing)
+    }
+
+    fn resolve(&self, server: &str) -> io::Result<SocketAddr> {
+        match server {
+            "app.internal:9000" => Ok("10.0.0.7:9000".parse().unwrap()),
+            _ => Err(io::Error::other("no such name")),
+        }
+    }
+
+    /// A chain is `chain ID until YEAR`, its key `key ID`.
+    fn check_certificate(&self, chain: &[u8], key: &[u8]) -> Result<CertificateCheck, CertificateFault> {
+        let (chain, key) = (String::from_utf8_lossy(chain), String::from_utf8_lossy(key));
+        let chain = chain.strip_prefix("chain ").and_then(|rest| rest.split_once(" until "));
+        let (id, year) = chain.ok_or_else(|| CertificateFault::Chain("no certificate in it".into()))?;
+        let key = key.strip_prefix("key ").ok_or_else(|| CertificateFault::Key("no private key in it".into()))?;
+        if id != key {
+            return Err(CertificateFault::Mismatch);
+        }
+        let end: u64 = (year.parse::<u64>().unwrap() - 1970) * 31_557_600;
+        Ok(CertificateCheck { not_after: UnixTime::since_unix_epoch(Duration::from_secs(end)) })
+    }
+
+    fn ranges(&self, list: &[u8]) -> Result<Vec<IpNet>, String> {
+        let text = String::from_utf8_lossy(list);
+        text.lines().map(|line| line.parse().map_err(|_| format!("`{line}` is no range"))).collect()
+    }
+}

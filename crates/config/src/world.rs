@@ -1,0 +1,58 @@
+//! What loading a configuration needs from outside, so that the rest of this crate is pure.
+
+use ipnet::IpNet;
+use rustls_pki_types::UnixTime;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// The outside: a clock, the environment, files, the resolver and the TLS library. Tests bring their own.
+pub trait World {
+    /// The present.
+    fn now(&self) -> UnixTime;
+
+    /// A variable of the environment.
+    fn variable(&self, name: &str) -> Option<String>;
+
+    /// A file's bytes; relative paths count from the configuration file's folder.
+    ///
+    /// # Errors
+    /// As reading fails.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// The address of `host:port`.
+    ///
+    /// # Errors
+    /// When it does not resolve.
+    fn resolve(&self, server: &str) -> io::Result<SocketAddr>;
+
+    /// Whether a chain and a key (both PEM) can serve together.
+    ///
+    /// # Errors
+    /// What does not fit, and in which of the two.
+    fn check_certificate(&self, chain: &[u8], key: &[u8]) -> Result<CertificateCheck, CertificateFault>;
+
+    /// A list of Cloudflare's ranges, as text or as the API's saved answer.
+    ///
+    /// # Errors
+    /// Why the list is not taken.
+    fn ranges(&self, list: &[u8]) -> Result<Vec<IpNet>, String>;
+}
+
+/// What a fitting pair says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CertificateCheck {
+    /// The leaf's end of validity.
+    pub not_after: UnixTime,
+}
+
+/// Why a chain and a key cannot serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateFault {
+    /// The chain's file is to blame.
+    Chain(String),
+    /// The key's file is to blame.
+    Key(String),
+    /// Each is sound; they do not belong together.
+    Mismatch,
+}

@@ -1,0 +1,15 @@
+//! The front door: it listens, admits by source, reads the ClientHello, chooses the host and does TLS.
+//!
+//! What comes out is an [`Arrival`]: an admitted stream with its [`Connection`](pullgate_policy::Connection) facts. What HTTP makes of it
+//! is no business of this crate's.
+
+mod gate;
+mod handshake;
+mod listen;
+mod stream;
+mod tls;
+
+pub use gate::{Admission, Gate, Gates};
+pub use listen::{Arrival, Bound, ListenError, ListenerSettings, OpenConnection, Reception, bind, serve};
+pub use stream::Stream;
+pub use tls::{CertificateFault, HostTls, TlsError, TlsSettings, check_certificate};

@@ -1,0 +1,232 @@
+//! The accept loop: a socket is admitted by its source before a byte of it is read.
+
+use crate::gate::{Gate, Gates};
+use crate::handshake::{Failure, secure};
+use crate::stream::Stream;
+use log::{debug, warn};
+use pullgate_metrics::{CertificateKind, ConnectionOutcome, HandshakeOutcome, Metrics, OpenGauge};
+use pullgate_policy::origin_pull::Verdict;
+use pullgate_policy::{Connection, Peer, Security, Source};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// What a listener is.
+#[derive(Debug, Clone)]
+pub struct ListenerSettings {
+    /// Its label.
+    pub name: Arc<str>,
+    /// Where it listens; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Whether an IPv6 address takes IPv6 connections alone.
+    pub ipv6_only: bool,
+    /// Whether TLS comes first.
+    pub tls: bool,
+    /// From accept to the end of the handshake.
+    pub handshake_timeout: Duration,
+}
+
+/// A socket that listens.
+#[derive(Debug)]
+pub struct Bound {
+    settings: ListenerSettings,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// A listener could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("listener `{name}` cannot listen on {address}")]
+pub struct ListenError {
+    name: Arc<str>,
+    address: SocketAddr,
+    source: io::Error,
+}
+
+/// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
+const BACKLOG: i32 = 65_535;
+
+/// Pause after an accept that failed for want of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Opens a listener. Call it on a runtime.
+///
+/// # Errors
+/// As the operating system says.
+pub fn bind(settings: ListenerSettings) -> Result<Bound, ListenError> {
+    let fault = |source| ListenError { name: Arc::clone(&settings.name), address: settings.address, source };
+    let listener = open(&settings).map_err(fault)?;
+    let address = listener.local_addr().map_err(fault)?;
+    Ok(Bound { settings, listener, address })
+}
+
+fn open(settings: &ListenerSettings) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(settings.address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if settings.address.is_ipv6() {
+        socket.set_only_v6(settings.ipv6_only)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&settings.address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+impl Bound {
+    /// Where it listens, with the port that the system chose.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its label.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.settings.name
+    }
+}
+
+/// An admitted connection on its way to HTTP.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The bytes.
+    pub stream: Stream,
+    /// The facts, true for every request of the connection.
+    pub connection: Arc<Connection>,
+    /// Counts the connection as open for as long as it lives.
+    pub open: OpenConnection,
+}
+
+/// One open connection in the gauge; dropping it counts it out.
+#[derive(Debug)]
+pub struct OpenConnection(OpenGauge);
+
+impl OpenConnection {
+    fn new(gauge: OpenGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Who receives admitted connections.
+pub trait Reception: Clone + Send + Sync + 'static {
+    /// Serves one connection to its end.
+    fn receive(self, arrival: Arrival) -> impl Future<Output = ()> + Send;
+}
+
+/// Accepts until `stop` turns true; what was accepted before is served to its end by its own task.
+pub async fn serve(bound: Bound, gates: Arc<dyn Gates>, metrics: Metrics, reception: impl Reception, mut stop: watch::Receiver<bool>) {
+    let listener = Arc::new(bound.settings);
+    let open = metrics.open_connections(&listener.name);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            accepted = bound.listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((io, peer)) => {
+                let peer = Peer::new(peer);
+                let gate = gates.current();
+                let Some(source) = gate.admit(&listener.name, peer.address().ip()) else {
+                    metrics.connection(&listener.name, ConnectionOutcome::Stranger);
+                    debug!(listener:% = listener.name, peer:% = peer.address(); "stranger turned away");
+                    continue;
+                };
+                metrics.connection(&listener.name, ConnectionOutcome::Admitted);
+                let open = OpenConnection::new(open.clone());
+                let admitted = Admitted { io, peer, source, open, listener: Arc::clone(&listener) };
+                tokio::spawn(welcome(admitted, gate, metrics.clone(), reception.clone()));
+            }
+            Err(error) => {
+                warn!(listener:% = listener.name; "accept failed: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+struct Admitted {
+    io: TcpStream,
+    peer: Peer,
+    source: Source,
+    open: OpenConnection,
+    listener: Arc<ListenerSettings>,
+}
+
+async fn welcome(admitted: Admitted, gate: Arc<Gate>, metrics: Metrics, reception: impl Reception) {
+    let Admitted { io, peer, source, open, listener } = admitted;
+    // Small answers must not wait for an acknowledgement; a socket that refuses the option is only slower.
+    let _ = io.set_nodelay(true);
+    let (stream, security) = if listener.tls {
+        match shake_hands(io, &gate, &listener, peer, &metrics).await {
+            Some(secured) => secured,
+            None => return,
+        }
+    } else {
+        (Stream::Plain(io), Security::Plain)
+    };
+    drop(gate);
+    let connection = Arc::new(Connection { listener: Arc::clone(&listener.name), peer, source, security });
+    reception.receive(Arrival { stream, connection, open }).await;
+}
+
+async fn shake_hands(
+    io: TcpStream,
+    gate: &Gate,
+    listener: &ListenerSettings,
+    peer: Peer,
+    metrics: &Metrics,
+) -> Option<(Stream, Security)> {
+    let begun = Instant::now();
+    let failure = match timeout(listener.handshake_timeout, secure(io, gate, &listener.name)).await {
+        Ok(Ok((stream, facts))) => {
+            let host = facts.host.as_str();
+            metrics.handshake(Some(host), HandshakeOutcome::Completed, facts.resumed);
+            metrics.handshake_took(begun.elapsed());
+            metrics.origin_pull(host, &facts.verdict);
+            if let (Verdict::Verified(_), Some(leaf)) = (&facts.verdict, &facts.leaf) {
+                metrics.certificate(CertificateKind::Observed, host, leaf.not_after.as_secs());
+            }
+            return Some((Stream::Tls(Box::new(stream)), Security::Tls(Box::new(facts))));
+        }
+        Ok(Err(failure)) => failure,
+        Err(_) => Failure {
+            outcome: HandshakeOutcome::TimedOut,
+            host: None,
+            sni: None,
+            verdict: None,
+            error: format!("no handshake within {:?}", listener.handshake_timeout),
+        },
+    };
+    report(&failure, listener, peer, metrics);
+    None
+}
+
+fn report(failure: &Failure, listener: &ListenerSettings, peer: Peer, metrics: &Metrics) {
+    let host = failure.host.as_ref().map(|host| host.as_str());
+    metrics.handshake(host, failure.outcome, false);
+    if let (Some(host), Some(verdict)) = (host, &failure.verdict) {
+        metrics.origin_pull(host, verdict);
+    }
+    warn!(
+        listener:% = listener.name,
+        peer:% = peer.address(),
+        sni = failure.sni.as_deref().unwrap_or(""),
+        host = host.unwrap_or(""),
+        outcome = failure.outcome.label(),
+        verdict = failure.verdict.as_ref().map_or("", Verdict::label);
+        "handshake refused: {}", failure.error
+    );
+}

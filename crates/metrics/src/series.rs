@@ -1,0 +1,353 @@
+//! Every series that `/metrics` shows, with its help text: the one place that documents them.
+
+use crate::outcome::{Outcome, Seen};
+use http::Method;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use pullgate_policy::origin_pull::Verdict;
+use std::time::Duration;
+
+/// The registry and its series. Labels come from the configuration or from closed enums, never from a request.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    connections: IntCounterVec,
+    connections_open: IntGaugeVec,
+    handshakes: IntCounterVec,
+    handshake_duration: Histogram,
+    origin_pull: IntCounterVec,
+    requests: IntCounterVec,
+    request_duration: HistogramVec,
+    policy_decisions: IntCounterVec,
+    upstream_requests: IntCounterVec,
+    ranges_prefixes: IntGaugeVec,
+    certificate_not_after: IntGaugeVec,
+    config_generation: IntGauge,
+    log_dropped: IntCounterVec,
+}
+
+/// A series could not be made: a bug, found by the first start.
+#[derive(Debug, thiserror::Error)]
+#[error("metrics: {0}")]
+pub struct MetricsError(#[from] prometheus::Error);
+
+/// What became of an accepted socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectionOutcome {
+    /// Its source may connect.
+    Admitted,
+    /// Its source may not; closed before a byte was read.
+    Stranger,
+}
+
+/// How a TLS handshake ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandshakeOutcome {
+    /// With a connection.
+    Completed,
+    /// No host has the name that was asked for; no certificate was shown.
+    UnknownName,
+    /// No name was asked for and no host is the default; no certificate was shown.
+    MissingName,
+    /// The host requires an origin-pull certificate and this one was refused.
+    CertificateRefused,
+    /// It took longer than `handshake_timeout`.
+    TimedOut,
+    /// It failed otherwise: no common version or suite, no TLS at all, a broken connection.
+    Failed,
+}
+
+impl HandshakeOutcome {
+    /// The label in logs and metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::UnknownName => "unknown_name",
+            Self::MissingName => "missing_name",
+            Self::CertificateRefused => "certificate_refused",
+            Self::TimedOut => "timed_out",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Whose expiry a certificate gauge shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateKind {
+    /// The certificate that the host shows.
+    Own,
+    /// The CA of the host's trust that ends first among those in force.
+    Trust,
+    /// The origin-pull leaf last seen and accepted on the host.
+    Observed,
+}
+
+impl CertificateKind {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Trust => "trust",
+            Self::Observed => "observed",
+        }
+    }
+}
+
+/// The label where a request or connection got to no host or route.
+const NONE: &str = "none";
+
+/// Seconds; from a cached answer to the edge's own limit of 125 s.
+const DURATIONS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 25.0, 125.0];
+
+impl Metrics {
+    /// Makes and registers every series.
+    ///
+    /// # Errors
+    /// When two series have one name, which a test excludes.
+    pub fn new() -> Result<Self, MetricsError> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, MetricsError> {
+            let made = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(made.clone()))?;
+            Ok(made)
+        };
+        let gauge = |name: &str, help: &str, labels: &[&str]| -> Result<IntGaugeVec, MetricsError> {
+            let made = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(made.clone()))?;
+            Ok(made)
+        };
+        let durations = |name: &str, help: &str| HistogramOpts::new(name, help).buckets(DURATIONS.to_vec());
+        let metrics = Self {
+            connections: counter(
+                "pullgate_connections_total",
+                "Accepted sockets by what became of them: admitted, or stranger (closed before a byte was read).",
+                &["listener", "outcome"],
+            )?,
+            connections_open: gauge("pullgate_connections_open", "Admitted connections that are open.", &["listener"])?,
+            handshakes: counter(
+                "pullgate_handshakes_total",
+                "TLS handshakes by how they ended and whether a session was resumed.",
+                &["host", "outcome", "resumed"],
+            )?,
+            handshake_duration: Histogram::with_opts(durations(
+                "pullgate_handshake_duration_seconds",
+                "From accept to the end of a completed TLS handshake.",
+            ))?,
+            origin_pull: counter(
+                "pullgate_origin_pull_total",
+                "Origin-pull certificates by verdict, one for each handshake on a host that asks for them.",
+                &["host", "verdict"],
+            )?,
+            requests: counter(
+                "pullgate_requests_total",
+                "Requests by what was answered; code 0 where the connection ended before an answer.",
+                &["host", "route", "method", "code"],
+            )?,
+            request_duration: HistogramVec::new(
+                durations("pullgate_request_duration_seconds", "From a request's head to the end of its answer."),
+                &["host", "route"],
+            )?,
+            policy_decisions: counter(
+                "pullgate_policy_decisions_total",
+                "Decisions of each policy: permit, refuse, or would_refuse in observe mode. Policy `gate` is what stands before the policies.",
+                &["policy", "decision", "reason"],
+            )?,
+            upstream_requests: counter(
+                "pullgate_upstream_requests_total",
+                "Requests sent to a server, by how the exchange ended.",
+                &["upstream", "server", "outcome"],
+            )?,
+            ranges_prefixes: gauge(
+                "pullgate_ranges_prefixes",
+                "Prefixes that count as Cloudflare, `ranges.extra` included.",
+                &["family"],
+            )?,
+            certificate_not_after: gauge(
+                "pullgate_certificate_not_after_timestamp_seconds",
+                "End of validity: own (the host's certificate), trust (the first CA of its trust to end), observed (the origin-pull leaf last accepted).",
+                &["kind", "host"],
+            )?,
+            config_generation: IntGauge::new("pullgate_config_generation", "The generation of the configuration in force, from 1.")?,
+            log_dropped: counter(
+                "pullgate_log_dropped_total",
+                "Log lines dropped because their output did not keep up.",
+                &["log"],
+            )?,
+            registry: registry.clone(),
+        };
+        metrics.register_single()?;
+        Ok(metrics)
+    }
+
+    fn register_single(&self) -> Result<(), MetricsError> {
+        self.registry.register(Box::new(self.handshake_duration.clone()))?;
+        self.registry.register(Box::new(self.request_duration.clone()))?;
+        self.registry.register(Box::new(self.config_generation.clone()))?;
+        self.registry.register(Box::new(ProcessCollector::for_self()))?;
+        let build = IntGaugeVec::new(Opts::new("pullgate_build_info", "Always 1; the version is the label."), &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        self.registry.register(Box::new(build))?;
+        Ok(())
+    }
+
+    /// The text exposition, format 0.0.4.
+    ///
+    /// # Errors
+    /// When a series does not encode, which is a bug.
+    pub fn render(&self) -> Result<String, MetricsError> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Counts an accepted socket.
+    pub fn connection(&self, listener: &str, outcome: ConnectionOutcome) {
+        let outcome = match outcome {
+            ConnectionOutcome::Admitted => "admitted",
+            ConnectionOutcome::Stranger => "stranger",
+        };
+        self.connections.with_label_values(&[listener, outcome]).inc();
+    }
+
+    /// The gauge of a listener's open connections.
+    #[must_use]
+    pub fn open_connections(&self, listener: &str) -> IntGauge {
+        self.connections_open.with_label_values(&[listener])
+    }
+
+    /// Counts a handshake.
+    pub fn handshake(&self, host: Option<&str>, outcome: HandshakeOutcome, resumed: bool) {
+        let resumed = if resumed { "true" } else { "false" };
+        self.handshakes.with_label_values(&[host.unwrap_or(NONE), outcome.label(), resumed]).inc();
+    }
+
+    /// Times a completed handshake.
+    pub fn handshake_took(&self, time: Duration) {
+        self.handshake_duration.observe(time.as_secs_f64());
+    }
+
+    /// Counts a verdict on a host that asks for certificates.
+    pub fn origin_pull(&self, host: &str, verdict: &Verdict) {
+        if *verdict != Verdict::NotRequested {
+            self.origin_pull.with_label_values(&[host, verdict.label()]).inc();
+        }
+    }
+
+    /// Shows how many prefixes count as Cloudflare.
+    pub fn ranges(&self, ipv4: usize, ipv6: usize) {
+        for (family, count) in [("ipv4", ipv4), ("ipv6", ipv6)] {
+            self.ranges_prefixes.with_label_values(&[family]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Shows a certificate's end of validity, in seconds since 1970.
+    pub fn certificate(&self, kind: CertificateKind, host: &str, not_after: u64) {
+        let end = i64::try_from(not_after).unwrap_or(i64::MAX);
+        self.certificate_not_after.with_label_values(&[kind.label(), host]).set(end);
+    }
+
+    /// Shows the generation in force.
+    pub fn generation(&self, generation: u64) {
+        self.config_generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
+    }
+
+    /// The counter of lines that a log dropped.
+    #[must_use]
+    pub fn log_dropped(&self, log: &str) -> IntCounter {
+        self.log_dropped.with_label_values(&[log])
+    }
+
+    /// Counts a request.
+    pub fn request(&self, outcome: &Outcome<'_>) {
+        let (host, route) = (outcome.host.unwrap_or(NONE), outcome.route.unwrap_or(NONE));
+        let method = method_label(outcome.seen.as_ref());
+        let mut code = itoa(outcome.status);
+        self.requests.with_label_values(&[host, route, method, code.text()]).inc();
+        self.request_duration.with_label_values(&[host, route]).observe(outcome.duration.as_secs_f64());
+        self.decisions(outcome);
+        if let Some(used) = &outcome.upstream {
+            self.upstream_requests.with_label_values(&[used.upstream, used.server, used.end.label()]).inc();
+        }
+    }
+
+    fn decisions(&self, outcome: &Outcome<'_>) {
+        let count = |policy: &str, decision: &str, reason: &str| {
+            self.policy_decisions.with_label_values(&[policy, decision, reason]).inc();
+        };
+        for observed in outcome.observed {
+            count(&observed.policy, "would_refuse", observed.reason);
+        }
+        let refusing = outcome.denial.map(|denial| denial.policy.as_deref().unwrap_or("gate"));
+        if let (Some(policy), Some(denial)) = (refusing, outcome.denial) {
+            count(policy, "refuse", denial.reason.label());
+        }
+        for policy in &outcome.asked {
+            let observed = outcome.observed.iter().any(|observed| &*observed.policy == *policy);
+            if !observed && refusing != Some(policy) {
+                count(policy, "permit", "");
+            }
+        }
+    }
+}
+
+/// A status as text, without an allocation.
+fn itoa(status: u16) -> Digits {
+    Digits { bytes: [0; 5], status }
+}
+
+struct Digits {
+    bytes: [u8; 5],
+    status: u16,
+}
+
+impl Digits {
+    fn text(&mut self) -> &str {
+        let mut at = self.bytes.len();
+        let mut rest = self.status;
+        loop {
+            at -= 1;
+            self.bytes[at] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        std::str::from_utf8(&self.bytes[at..]).unwrap_or(NONE)
+    }
+}
+
+/// One of the registered methods, or `_OTHER` as OpenTelemetry has it.
+fn method_label(seen: Option<&Seen<'_>>) -> &'static str {
+    const KNOWN: [(&Method, &str); 9] = [
+        (&Method::GET, "GET"),
+        (&Method::HEAD, "HEAD"),
+        (&Method::POST, "POST"),
+        (&Method::PUT, "PUT"),
+        (&Method::DELETE, "DELETE"),
+        (&Method::PATCH, "PATCH"),
+        (&Method::OPTIONS, "OPTIONS"),
+        (&Method::CONNECT, "CONNECT"),
+        (&Method::TRACE, "TRACE"),
+    ];
+    let Some(seen) = seen else { return NONE };
+    KNOWN.iter().find(|(method, _)| *method == seen.method).map_or("_OTHER", |(_, label)| label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_series_registers_and_statuses_are_written() {
+        let metrics = Metrics::new().unwrap();
+        metrics.handshake(None, HandshakeOutcome::UnknownName, false);
+        let text = metrics.render().unwrap();
+        assert!(text.contains(r#"pullgate_handshakes_total{host="none",outcome="unknown_name",resumed="false"} 1"#), "{text}");
+        assert!(text.contains("process_resident_memory_bytes"));
+        for status in [0u16, 7, 200, 421, 65535] {
+            assert_eq!(itoa(status).text(), status.to_string());
+        }
+    }
+}

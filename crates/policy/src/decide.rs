@@ -1,0 +1,275 @@
+//! The one decision: facts in, a ruling out.
+//!
+//! The order is the product's promise (DESIGN D13): a malformed head, an unlisted host, a proof that does not satisfy it, the
+//! route, the visitor's address, then the policies in order.
+
+use crate::denial::{Denial, Reason};
+use crate::facts::{Connection, Facts, Request, Source, TrustLevel};
+use crate::headers::{self, HeaderEdits};
+use crate::hosts::{Host, HostIndex, HostTable, normal_name};
+use crate::origin_pull::{Cause, OriginPull, Verdict};
+use crate::policies::{Asked, Attached, Mode};
+use crate::routes::{self, Route, RouteAction, RouteIndex};
+use crate::target::Target;
+use crate::template::Known;
+use crate::visitor::{Visitor, country};
+use http::{HeaderValue, StatusCode};
+use rustls_pki_types::UnixTime;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The label of the origin-pull check among the policies.
+pub const ORIGIN_PULL: &str = "origin-pull";
+
+/// Everything that requests are judged by: one generation of the configuration.
+#[derive(Debug)]
+pub struct Rules {
+    /// The hosts.
+    pub hosts: HostTable,
+    /// Which hosts a listener serves, by its name; listeners that serve all are not in it.
+    pub listener_hosts: HashMap<Arc<str>, Vec<HostIndex>>,
+}
+
+/// What is to be done with a request that may pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Forward it.
+    Forward {
+        /// Index of the upstream.
+        upstream: usize,
+        /// The target in place of the received one, where a prefix is stripped.
+        target: Option<Vec<u8>>,
+        /// Edits of the request's fields.
+        edits: HeaderEdits,
+    },
+    /// Answer it without an upstream.
+    Respond {
+        /// The status.
+        status: StatusCode,
+        /// `Location`.
+        location: Option<HeaderValue>,
+    },
+}
+
+/// The leave to pass: nothing reaches an upstream without one, and only [`Rules::decide`] makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permit {
+    action: Action,
+    response_edits: HeaderEdits,
+}
+
+impl Permit {
+    /// What is to be done.
+    #[must_use]
+    pub fn action(&self) -> &Action {
+        &self.action
+    }
+
+    /// Edits of the response's fields.
+    #[must_use]
+    pub fn response_edits(&self) -> &HeaderEdits {
+        &self.response_edits
+    }
+}
+
+/// A refusal that observe mode let pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// The policy's label.
+    pub policy: Arc<str>,
+    /// The label of the reason.
+    pub reason: &'static str,
+}
+
+/// The decision on a request, with what was learned on the way to it.
+#[derive(Debug)]
+pub struct Ruling {
+    /// The host, where the request got that far.
+    pub host: Option<HostIndex>,
+    /// The route in the host, where the request got that far.
+    pub route: Option<RouteIndex>,
+    /// The visitor, where the request got that far.
+    pub visitor: Option<Visitor>,
+    /// What the connection proved.
+    pub trust: TrustLevel,
+    /// Refusals that observe mode let pass.
+    pub observed: Vec<Observed>,
+    /// Permit or denial.
+    pub outcome: Result<Permit, Denial>,
+}
+
+impl Rules {
+    /// Judges one request.
+    #[must_use]
+    pub fn decide(&self, facts: &Facts<'_>) -> Ruling {
+        let trust = facts.connection.trust_level(facts.now);
+        let mut ruling =
+            Ruling { host: None, route: None, visitor: None, trust, observed: Vec::new(), outcome: Err(Reason::HostUnknown.into()) };
+        ruling.outcome = self.permit(facts, &mut ruling);
+        ruling
+    }
+
+    fn permit(&self, facts: &Facts<'_>, ruling: &mut Ruling) -> Result<Permit, Denial> {
+        let request = &facts.request;
+        let authority = Authority::of(request)?;
+        let target = Target::parse(request.target)?;
+        headers::check_connection(request.headers)?;
+        headers::check_loop(request.headers)?;
+
+        let index = self.host_for(facts.connection, &authority.name)?;
+        let host = self.hosts.host(index);
+        ruling.host = Some(index);
+        let route = routes::find(&host.routes, &target, request.method);
+        let answered_here = route.is_ok_and(|at| matches!(host.routes[at].action, RouteAction::Respond { .. }));
+        check_proof(host, facts.connection, facts.now, answered_here, &mut ruling.observed)?;
+        let route = route?;
+        ruling.route = Some(route);
+        let route = &host.routes[route];
+
+        let believed = is_believed(facts.connection, ruling.trust);
+        let visitor = visitor_of(host, facts, believed)?;
+        ruling.visitor = Some(visitor);
+        let asked = Asked { facts, visitor: &visitor };
+        for attached in host.policies.iter().chain(&route.policies) {
+            judge(attached, &asked, &mut ruling.observed)?;
+        }
+
+        let known = Known { facts, visitor: &visitor, trust: ruling.trust };
+        let action = action_of(host, route, &target, &authority, &known, believed);
+        Ok(Permit { action, response_edits: host.response_headers.fill(&known) })
+    }
+
+    fn host_for(&self, connection: &Connection, name: &str) -> Result<HostIndex, Reason> {
+        let index = self.hosts.find(name).ok_or(Reason::HostUnknown)?;
+        match self.listener_hosts.get(&connection.listener) {
+            Some(served) if !served.contains(&index) => Err(Reason::HostUnknown),
+            _ => Ok(index),
+        }
+    }
+}
+
+/// The host that a request names: `:authority` or the absolute form's, and Host, which have to agree.
+#[derive(Debug)]
+struct Authority {
+    /// As hosts are looked up.
+    name: String,
+    /// With the port, as it goes to the upstream.
+    text: String,
+}
+
+impl Authority {
+    fn of(request: &Request<'_>) -> Result<Self, Reason> {
+        let mut fields = request.headers.get_all(http::header::HOST).iter().map(HeaderValue::as_bytes);
+        let field = fields.next();
+        if fields.next().is_some() {
+            return Err(Reason::HostMalformed);
+        }
+        let given = match (request.authority, field) {
+            (None, None) => return Err(Reason::HostMissing),
+            (Some(authority), Some(field)) if !authority.eq_ignore_ascii_case(field) => return Err(Reason::HostMalformed),
+            (Some(given), _) | (None, Some(given)) => given,
+        };
+        Self::parse(given).ok_or(Reason::HostMalformed)
+    }
+
+    fn parse(given: &[u8]) -> Option<Self> {
+        let given = std::str::from_utf8(given).ok()?;
+        // The colon of a port stands after the brackets of an IPv6 address.
+        let (name, port) = match given.rsplit_once(':') {
+            Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+            _ => (given, None),
+        };
+        let name = normal_name(name)?;
+        let text = match port {
+            None => name.clone(),
+            Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => format!("{name}:{}", port.parse::<u16>().ok()?),
+            Some(_) => return None,
+        };
+        Some(Self { name, text })
+    }
+}
+
+/// Whether the requested host's own origin-pull rule is satisfied by this connection (DESIGN D3).
+fn check_proof(
+    host: &Host,
+    connection: &Connection,
+    now: UnixTime,
+    answered_here: bool,
+    observed: &mut Vec<Observed>,
+) -> Result<(), Denial> {
+    let Some(trust) = host.origin_pull.trust() else { return Ok(()) };
+    let (reason, label) = match connection.tls().map(|tls| tls.verdict_against(trust, now)) {
+        None => (Reason::PlainConnection, Reason::PlainConnection.label()),
+        Some(Verdict::Verified(proof)) if now <= proof.valid_until => return Ok(()),
+        Some(Verdict::Verified(_)) => (Reason::ProofExpired, Cause::Expired.label()),
+        Some(Verdict::Refused(cause)) => (Reason::ProofMissing, cause.label()),
+        Some(Verdict::NotRequested) => (Reason::ProofMissing, Verdict::NotRequested.label()),
+    };
+    match host.origin_pull {
+        OriginPull::Require(_) if reason == Reason::PlainConnection && answered_here => Ok(()),
+        OriginPull::Require(_) => Err(Denial { reason, policy: Some(ORIGIN_PULL.into()) }),
+        OriginPull::Observe(_) | OriginPull::Off => {
+            observed.push(Observed { policy: ORIGIN_PULL.into(), reason: label });
+            Ok(())
+        }
+    }
+}
+
+/// Whether what the peer says of visitors is taken: it was admitted for who it is, or it has proved more.
+fn is_believed(connection: &Connection, trust: TrustLevel) -> bool {
+    connection.source != Source::Anybody || trust >= TrustLevel::Edge
+}
+
+fn visitor_of(host: &Host, facts: &Facts<'_>, believed: bool) -> Result<Visitor, Reason> {
+    let peer = facts.connection.peer.address().ip();
+    if !believed {
+        return Ok(Visitor { address: peer, country: None });
+    }
+    let headers = facts.request.headers;
+    Ok(Visitor { address: host.visitor.address(headers, peer)?, country: country(headers) })
+}
+
+fn judge(attached: &Attached, asked: &Asked<'_>, observed: &mut Vec<Observed>) -> Result<(), Denial> {
+    match (attached.policy.judge(asked), attached.mode) {
+        (Ok(()), _) => Ok(()),
+        (Err(reason), Mode::Enforce) => Err(Denial { reason, policy: Some(Arc::clone(&attached.label)) }),
+        (Err(reason), Mode::Observe) => {
+            observed.push(Observed { policy: Arc::clone(&attached.label), reason: reason.label() });
+            Ok(())
+        }
+    }
+}
+
+fn action_of(
+    host: &Host,
+    route: &Route,
+    target: &Target<'_>,
+    authority: &Authority,
+    known: &Known<'_>,
+    believed: bool,
+) -> Action {
+    match &route.action {
+        RouteAction::Respond { status, location } => Action::Respond { status: *status, location: location.clone() },
+        RouteAction::Upstream { index, strip_prefix } => {
+            let mut edits = headers::identity_edits(known, &authority.text, believed);
+            edits.extend(&host.headers, known);
+            let target = strip_prefix.then(|| stripped(route, target));
+            Action::Forward { upstream: *index, target, edits }
+        }
+    }
+}
+
+/// The target without the route's prefix, from a slash.
+fn stripped(route: &Route, target: &Target<'_>) -> Vec<u8> {
+    let rest = &target.path[route.path.prefix().len()..];
+    let mut stripped = if rest.starts_with(b"/") { Vec::new() } else { vec![b'/'] };
+    stripped.extend_from_slice(rest);
+    if let Some(query) = target.query {
+        stripped.push(b'?');
+        stripped.extend_from_slice(query);
+    }
+    stripped
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! What a refusal is: a reason from a closed set, and the status that the client gets for it.
+
+use http::StatusCode;
+use std::fmt;
+use std::sync::Arc;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $label:literal => $status:ident,)+) => {
+        /// Why a request was refused: the `reason` of logs and metrics.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Reason {
+            /// Every reason there is.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The label in logs and metrics, `snake_case`.
+            #[must_use]
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$name => $label,)+ }
+            }
+
+            /// The status that the client is answered with; it says nothing of the rule behind it.
+            #[must_use]
+            pub const fn status(self) -> StatusCode {
+                match self { $(Self::$name => StatusCode::$status,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The head of a request is no HTTP: a bare line feed, a control byte, a field that does not parse.
+    HeadMalformed = "head_malformed" => BAD_REQUEST,
+    /// The head of a request did not arrive within `header_timeout`.
+    HeadTimedOut = "head_timed_out" => REQUEST_TIMEOUT,
+    /// The head of a request is larger than any that Cloudflare sends.
+    HeadTooLarge = "head_too_large" => REQUEST_HEADER_FIELDS_TOO_LARGE,
+    /// No Host header and no `:authority`.
+    HostMissing = "host_missing" => BAD_REQUEST,
+    /// Host is not a name or an address with an optional port, or Host and `:authority` disagree.
+    HostMalformed = "host_malformed" => BAD_REQUEST,
+    /// The target is not origin-form, or its bytes are not those of a path and query (RFC 9112 section 3.2.1).
+    TargetMalformed = "target_malformed" => BAD_REQUEST,
+    /// The target's path means one route as it is written and another once it is decoded.
+    TargetAmbiguous = "target_ambiguous" => BAD_REQUEST,
+    /// `Connection` names a header that the gateway owns, to have it removed on the way.
+    HopByHopIdentity = "hop_by_hop_identity" => BAD_REQUEST,
+    /// The request has passed here, or through Cloudflare, too many times (`CDN-Loop`, RFC 8586).
+    Loop = "loop" => LOOP_DETECTED,
+    /// No host of the configuration, or none that this listener serves, has this name.
+    HostUnknown = "host_unknown" => MISDIRECTED_REQUEST,
+    /// The host demands an origin-pull certificate and the connection is not TLS.
+    PlainConnection = "plain_connection" => MISDIRECTED_REQUEST,
+    /// The host demands an origin-pull certificate that this connection has not shown.
+    ProofMissing = "proof_missing" => MISDIRECTED_REQUEST,
+    /// The proof that this connection was admitted with has run out since.
+    ProofExpired = "proof_expired" => MISDIRECTED_REQUEST,
+    /// The visitor's address is not in the header that carries it.
+    VisitorMissing = "visitor_missing" => BAD_REQUEST,
+    /// The header that carries the visitor's address holds something else, or stands there twice.
+    VisitorMalformed = "visitor_malformed" => BAD_REQUEST,
+    /// No route of the host fits the path.
+    RouteUnknown = "route_unknown" => NOT_FOUND,
+    /// The path's routes do not take this method.
+    MethodUnlisted = "method_unlisted" => METHOD_NOT_ALLOWED,
+    /// Policy `client-networks`: the visitor's address is in `deny`.
+    NetworkDenied = "network_denied" => FORBIDDEN,
+    /// Policy `client-networks`: the visitor's address is not in `allow`.
+    NetworkUnlisted = "network_unlisted" => FORBIDDEN,
+    /// Policy `workers`: the request comes from a Worker of a zone that is not listed.
+    WorkerUnlisted = "worker_unlisted" => FORBIDDEN,
+    /// Policy `workers`: `CF-Worker` is not one zone name.
+    WorkerMalformed = "worker_malformed" => FORBIDDEN,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+/// A refusal, with what the operator needs to understand it. The client sees the status alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// Why.
+    pub reason: Reason,
+    /// The policy that refused, by its label; none for what stands before the policies.
+    pub policy: Option<Arc<str>>,
+}
+
+impl From<Reason> for Denial {
+    fn from(reason: Reason) -> Self {
+        Self { reason, policy: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn labels_are_unique_and_every_status_is_a_refusal() {
+        let labels: HashSet<_> = Reason::ALL.iter().map(|reason| reason.label()).collect();
+        assert_eq!(labels.len(), Reason::ALL.len());
+        for reason in Reason::ALL {
+            assert!(reason.status().is_client_error() || reason.status() == StatusCode::LOOP_DETECTED, "{reason}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The facts that decisions are made from: plain data, gathered by the door and the proxy.
+
+use crate::hosts::HostName;
+use crate::origin_pull::{self, Leaf, Trust, TrustId, Verdict};
+use http::{HeaderMap, Method};
+use rustls_pki_types::{CertificateDer, UnixTime};
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The socket's other end: an address of Cloudflare's, never the visitor's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Peer(SocketAddr);
+
+impl Peer {
+    /// The peer at an address; an IPv4-mapped IPv6 address becomes the IPv4 one.
+    #[must_use]
+    pub fn new(address: SocketAddr) -> Self {
+        Self(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    }
+
+    /// Address and port.
+    #[must_use]
+    pub fn address(self) -> SocketAddr {
+        self.0
+    }
+}
+
+/// Why a peer was let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Its address is in Cloudflare's ranges.
+    Cloudflare,
+    /// Its address is in the listener's own list.
+    Listed,
+    /// The listener takes anybody: nothing that this peer says of visitors is believed.
+    Anybody,
+}
+
+/// What a connection proves about who opened it, weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TrustLevel {
+    /// Nothing.
+    None,
+    /// An admitted address: somebody inside Cloudflare's network, or on the operator's list.
+    Network,
+    /// The origin-pull certificate that all of Cloudflare's accounts share.
+    Edge,
+    /// A certificate under a CA that is not Cloudflare's: the operator's own account.
+    Account,
+}
+
+impl TrustLevel {
+    /// The word in logs, metrics and `{connection.trust}`.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Network => "network",
+            Self::Edge => "edge",
+            Self::Account => "account",
+        }
+    }
+}
+
+/// What a finished TLS handshake says.
+#[derive(Debug)]
+pub struct TlsFacts {
+    /// The name the client asked for, lowercase; none where it sent none and a default host answered.
+    pub sni: Option<String>,
+    /// The host whose certificate was shown.
+    pub host: HostName,
+    /// Protocol version as OpenTelemetry writes it: `1.2` or `1.3`.
+    pub version: &'static str,
+    /// The suite's IANA name.
+    pub cipher: &'static str,
+    /// Whether the session was resumed.
+    pub resumed: bool,
+    /// The client's chain, leaf first; empty where none was presented.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// What the leaf says of itself.
+    pub leaf: Option<Leaf>,
+    /// The verdict against the trust of `host`.
+    pub verdict: Verdict,
+    /// The trust that `verdict` was made against; none where the host asks for no certificate.
+    pub trust: Option<TrustId>,
+    /// Verdicts against the trust of other hosts that were asked for on this connection.
+    pub others: OtherVerdicts,
+}
+
+/// A memory of verdicts for hosts other than the one of the handshake: `verify` is pure, and asking twice costs signatures.
+#[derive(Debug, Default)]
+pub struct OtherVerdicts(Mutex<Vec<(TrustId, Verdict)>>);
+
+/// Trusts remembered on one connection; a connection that goes through more hosts than that verifies again.
+const REMEMBERED: usize = 16;
+
+impl TlsFacts {
+    /// The verdict of this connection's chain against a trust.
+    #[must_use]
+    pub fn verdict_against(&self, trust: &Trust, now: UnixTime) -> Verdict {
+        if self.trust == Some(trust.id()) {
+            return self.verdict.clone();
+        }
+        let mut known = self.others.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, verdict)) = known.iter().find(|(id, _)| *id == trust.id()) {
+            return verdict.clone();
+        }
+        let verdict = origin_pull::verify(&self.chain, trust, now);
+        if known.len() < REMEMBERED {
+            known.push((trust.id(), verdict.clone()));
+        }
+        verdict
+    }
+}
+
+/// Whether a connection is encrypted, and what the handshake said.
+#[derive(Debug)]
+pub enum Security {
+    /// A plain `http` listener.
+    Plain,
+    /// A finished handshake.
+    Tls(Box<TlsFacts>),
+}
+
+/// What is known of a connection: gathered once, true for each of its requests.
+#[derive(Debug)]
+pub struct Connection {
+    /// The listener's name.
+    pub listener: Arc<str>,
+    /// The socket's other end.
+    pub peer: Peer,
+    /// Why the peer was let in.
+    pub source: Source,
+    /// Encryption.
+    pub security: Security,
+}
+
+impl Connection {
+    /// The handshake's facts, where there was one.
+    #[must_use]
+    pub fn tls(&self) -> Option<&TlsFacts> {
+        match &self.security {
+            Security::Plain => None,
+            Security::Tls(facts) => Some(facts),
+        }
+    }
+
+    /// What this connection proves: the better of its address and its certificate.
+    #[must_use]
+    pub fn trust_level(&self, now: UnixTime) -> TrustLevel {
+        let by_address = match self.source {
+            Source::Cloudflare | Source::Listed => TrustLevel::Network,
+            Source::Anybody => TrustLevel::None,
+        };
+        match self.tls().map(|tls| &tls.verdict) {
+            Some(Verdict::Verified(proof)) if now <= proof.valid_until => proof.level.max(by_address),
+            _ => by_address,
+        }
+    }
+}
+
+/// A random identity of one request, sixteen lowercase hexadecimal digits when shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestId(pub u64);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// A request head as it was received.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// `:authority` (HTTP/2) or the authority of an absolute-form target (HTTP/1.1).
+    pub authority: Option<&'a [u8]>,
+    /// The target, raw: path and query.
+    pub target: &'a [u8],
+    /// The fields, in order, Host among them.
+    pub headers: &'a HeaderMap,
+}
+
+/// Everything a decision is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The connection.
+    pub connection: &'a Connection,
+    /// The request.
+    pub request: Request<'a>,
+    /// The present, in whole seconds.
+    pub now: UnixTime,
+    /// The request's identity.
+    pub id: RequestId,
+}

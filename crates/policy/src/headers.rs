@@ -1,0 +1,246 @@
+//! Header hygiene: the names that the gateway owns, and the edits between client and upstream.
+//!
+//! Nothing that a client chose reaches the upstream under an owned name. From a peer that is believed, the fields that
+//! Cloudflare sets itself pass unchanged (see [`passes`]); every other owned field is removed, whatever its spelling.
+
+use crate::denial::Reason;
+use crate::template::{Known, Template};
+use http::header::{CONNECTION, COOKIE, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// Removals first, then replacements; applying them twice changes nothing more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeaderEdits {
+    /// Fields to remove, every line of them.
+    pub remove: Vec<HeaderName>,
+    /// Fields to set, replacing what is there.
+    pub set: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl HeaderEdits {
+    /// Applies the edits to a map.
+    pub fn apply(&self, headers: &mut HeaderMap) {
+        for name in &self.remove {
+            headers.remove(name);
+        }
+        for (name, value) in &self.set {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+
+    /// Adds the operator's own edits after these.
+    pub fn extend(&mut self, rules: &HeaderRules, known: &Known<'_>) {
+        for name in &rules.remove {
+            self.set.retain(|(set, _)| set != name);
+            self.remove.push(name.clone());
+        }
+        self.set.extend(rules.set.iter().map(|(name, template)| (name.clone(), template.fill(known))));
+    }
+}
+
+/// The edits that a host's configuration asks for.
+#[derive(Debug, Clone, Default)]
+pub struct HeaderRules {
+    /// Fields to remove.
+    pub remove: Vec<HeaderName>,
+    /// Fields to set after that.
+    pub set: Vec<(HeaderName, Template)>,
+}
+
+impl HeaderRules {
+    /// The edits for one request.
+    #[must_use]
+    pub fn fill(&self, known: &Known<'_>) -> HeaderEdits {
+        let mut edits = HeaderEdits::default();
+        edits.extend(self, known);
+        edits
+    }
+}
+
+/// Owned names, lowercase with `-` for every byte that is not a letter or digit.
+const OWNED: [&str; 11] = [
+    "cdn-loop",
+    "early-data",
+    "exposed-credential-check",
+    "forwarded",
+    "malicious-uploads-detection",
+    "true-client-ip",
+    "via",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-forwarded",
+    "x-real-ip",
+];
+
+/// Beginnings of owned names, in the same spelling.
+const OWNED_PREFIXES: [&str; 6] = ["cf-", "client-cert", "x-client-cert", "x-forwarded-", "x-original-forwarded-", "x-ssl-"];
+
+/// Fields that Cloudflare sets itself on every request that has them, so that a client's own value never gets through the edge
+/// (<https://developers.cloudflare.com/fundamentals/reference/http-headers/>).
+const SET_BY_CLOUDFLARE: [&str; 11] = [
+    "cdn-loop",
+    "cf-connecting-ipv6",
+    "cf-connecting-o2o",
+    "cf-ew-via",
+    "cf-ipcountry",
+    "cf-pseudo-ipv4",
+    "cf-ray",
+    "cf-visitor",
+    "cf-warp-tag-id",
+    "cf-worker",
+    "early-data",
+];
+
+/// Whether the gateway owns a name, in any spelling that an application may fold into it (`CF_Connecting_IP`, `x.real.ip`).
+#[must_use]
+pub fn is_owned(name: &str) -> bool {
+    // Every owned name starts with one of these, which spares most fields the comparison.
+    if !matches!(name.as_bytes().first(), Some(b'c' | b'e' | b'f' | b'm' | b't' | b'v' | b'x')) {
+        return false;
+    }
+    OWNED.iter().any(|owned| folds_to(name, owned) == Fold::Whole)
+        || OWNED_PREFIXES.iter().any(|prefix| folds_to(name, prefix) != Fold::No)
+}
+
+#[derive(PartialEq, Eq)]
+enum Fold {
+    No,
+    Prefix,
+    Whole,
+}
+
+/// Whether `name`, folded as CGI folds it, starts with or is `owned`.
+fn folds_to(name: &str, owned: &str) -> Fold {
+    let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
+    if name.len() < owned.len() || !name.bytes().zip(owned.bytes()).all(|(given, own)| fold(given) == own) {
+        return Fold::No;
+    }
+    if name.len() == owned.len() { Fold::Whole } else { Fold::Prefix }
+}
+
+/// Whether an owned field of a believed peer goes on to the upstream: one of Cloudflare's own, once, in visible ASCII of a sane length.
+#[must_use]
+pub fn passes(name: &HeaderName, headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(name).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    let visible = value.as_bytes().iter().all(|byte| (0x20..0x7f).contains(byte));
+    SET_BY_CLOUDFLARE.contains(&name.as_str()) && visible && value.len() <= LONGEST_VALUE && value_fits(name.as_str(), value)
+}
+
+/// The longest value that passes under an owned name.
+const LONGEST_VALUE: usize = 512;
+
+fn value_fits(name: &str, value: &HeaderValue) -> bool {
+    match name {
+        "cf-visitor" => scheme_of_cf_visitor(value).is_some(),
+        "cf-ipcountry" => value.len() == 2 && value.as_bytes().iter().all(u8::is_ascii_alphanumeric),
+        _ => true,
+    }
+}
+
+/// The edits that every forwarded request gets.
+///
+/// `known.trust` above `none` means that the peer is believed. The host goes on as it was judged.
+#[must_use]
+pub fn identity_edits(known: &Known<'_>, host: &str, believed: bool) -> HeaderEdits {
+    let headers = known.facts.request.headers;
+    let mut edits = HeaderEdits::default();
+    for name in headers.keys() {
+        if is_owned(name.as_str()) && !(believed && passes(name, headers)) {
+            edits.remove.push(name.clone());
+        }
+    }
+    let value = |text: &str| HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""));
+    let address = value(&known.visitor.address.to_string());
+    if believed {
+        edits.set.push((HeaderName::from_static("cf-connecting-ip"), address.clone()));
+    }
+    let host = value(host);
+    edits.set.push((HeaderName::from_static("x-forwarded-for"), address));
+    edits.set.push((HeaderName::from_static("x-forwarded-proto"), scheme(known, believed)));
+    edits.set.push((HeaderName::from_static("x-forwarded-host"), host.clone()));
+    edits.set.push((HOST, host));
+    if let Some(cookie) = joined_cookie(headers) {
+        edits.set.push((COOKIE, cookie));
+    }
+    edits
+}
+
+/// The visitor's scheme: as the believed peer says, else the connection's own.
+fn scheme(known: &Known<'_>, believed: bool) -> HeaderValue {
+    let headers = known.facts.request.headers;
+    let told = || {
+        let mut values = headers.get_all("x-forwarded-proto").iter();
+        match (values.next().map(HeaderValue::as_bytes), values.next()) {
+            (Some(b"https"), None) => Some("https"),
+            (Some(b"http"), None) => Some("http"),
+            _ => headers.get("cf-visitor").and_then(scheme_of_cf_visitor),
+        }
+    };
+    let own = if known.facts.connection.tls().is_some() { "https" } else { "http" };
+    HeaderValue::from_static(believed.then(told).flatten().unwrap_or(own))
+}
+
+fn scheme_of_cf_visitor(value: &HeaderValue) -> Option<&'static str> {
+    match value.as_bytes() {
+        br#"{"scheme":"https"}"# => Some("https"),
+        br#"{"scheme":"http"}"# => Some("http"),
+        _ => None,
+    }
+}
+
+/// HTTP/2 clients may split Cookie into crumbs, which HTTP/1.1 wants as one field (RFC 9113 section 8.2.3).
+fn joined_cookie(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    let first = crumbs.next()?;
+    let second = crumbs.next()?;
+    let mut joined = first.as_bytes().to_vec();
+    for crumb in std::iter::once(second).chain(crumbs) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(crumb.as_bytes());
+    }
+    HeaderValue::from_bytes(&joined).ok()
+}
+
+/// Refuses a `Connection` field that would have an identity removed on the way (RFC 9110 section 7.6.1 lets it name any field).
+///
+/// # Errors
+/// [`Reason::HopByHopIdentity`].
+pub fn check_connection(headers: &HeaderMap) -> Result<(), Reason> {
+    let fields = headers.get_all(CONNECTION).iter();
+    let mut names = fields.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let protected = |name: &[u8]| {
+        let Ok(name) = std::str::from_utf8(name) else { return true };
+        let name = name.to_ascii_lowercase();
+        is_owned(&name) || NEVER_HOP_BY_HOP.contains(&name.as_str())
+    };
+    if names.any(protected) { Err(Reason::HopByHopIdentity) } else { Ok(()) }
+}
+
+/// Fields besides the owned ones that decisions and applications depend on.
+const NEVER_HOP_BY_HOP: [&str; 6] = ["authorization", "content-length", "content-type", "cookie", "host", "origin"];
+
+/// Refuses a request that has gone round in a circle (`CDN-Loop`, RFC 8586).
+///
+/// # Errors
+/// [`Reason::Loop`] where the field names Pullgate, or counts more rounds than any real path has.
+pub fn check_loop(headers: &HeaderMap) -> Result<(), Reason> {
+    let fields = headers.get_all("cdn-loop").iter();
+    let members = fields.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
+    let mut passes = 0u32;
+    for member in members {
+        let mut parts = member.split(';').map(str::trim);
+        if parts.next().is_some_and(|id| id.eq_ignore_ascii_case("pullgate")) {
+            return Err(Reason::Loop);
+        }
+        let loops = parts.filter_map(|part| part.strip_prefix("loops=")).filter_map(|count| count.parse::<u32>().ok());
+        passes = passes.saturating_add(loops.max().unwrap_or(1));
+    }
+    if passes > MOST_PASSES { Err(Reason::Loop) } else { Ok(()) }
+}
+
+/// Rounds through content delivery networks that a request may have behind it.
+const MOST_PASSES: u32 = 16;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,33 @@
+//! Facts in, permit or denial out: everything Pullgate decides, without I/O, without a clock, without a global.
+//!
+//! The journey of one request through this crate:
+//!
+//! 1. the front door turns an accepted socket into [`Connection`] facts, with the origin-pull [`Verdict`](origin_pull::Verdict) among them;
+//! 2. the proxy adds the [`Request`] facts and the present time to make [`Facts`];
+//! 3. [`Rules::decide`] answers with a [`Permit`], the only way to an upstream, or a [`Denial`].
+
+pub mod decide;
+pub mod denial;
+pub mod facts;
+pub mod head;
+pub mod headers;
+pub mod hosts;
+pub mod networks;
+pub mod origin_pull;
+pub mod policies;
+pub mod ranges;
+pub mod routes;
+pub mod target;
+pub mod template;
+pub mod visitor;
+
+pub use decide::{Action, Observed, Permit, Rules, Ruling};
+pub use denial::{Denial, Reason};
+pub use facts::{Connection, Facts, Peer, Request, RequestId, Security, Source, TlsFacts, TrustLevel};
+pub use headers::{HeaderEdits, HeaderRules};
+pub use hosts::{Host, HostName, HostPattern, HostTable};
+pub use networks::Networks;
+pub use origin_pull::OriginPull;
+pub use policies::{Asked, Attached, Mode, Policy};
+pub use routes::{PathPattern, Route, RouteAction};
+pub use visitor::{Visitor, VisitorRule};

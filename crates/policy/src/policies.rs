@@ -1,0 +1,67 @@
+//! What a policy is, and the register of all kinds.
+//!
+//! Adding a kind touches four places: its file here, its line in the register below, its variant in the configuration, its
+//! example in `conf/`. CONTRIBUTING.md walks through it.
+
+use crate::denial::Reason;
+use crate::facts::Facts;
+use crate::visitor::Visitor;
+use std::fmt;
+use std::sync::Arc;
+
+macro_rules! register {
+    ($($module:ident :: $policy:ident = $kind:literal,)+) => {
+        $(mod $module; pub use $module::$policy;)+
+
+        /// Every kind of policy, as the configuration names it.
+        pub const KINDS: &[&str] = &[$($kind,)+];
+
+        $(impl $policy {
+            /// The name of this kind in the configuration, and the default label.
+            pub const KIND: &'static str = $kind;
+        })+
+    };
+}
+
+register! {
+    client_networks::ClientNetworks = "client-networks",
+    workers::Workers = "workers",
+}
+
+/// What a policy judges.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Connection and request.
+    pub facts: &'a Facts<'a>,
+    /// Who is asking.
+    pub visitor: &'a Visitor,
+}
+
+/// A rule over facts: no I/O, no clock, no state.
+pub trait Policy: fmt::Debug + Send + Sync {
+    /// Lets the request pass, or names the reason why not.
+    ///
+    /// # Errors
+    /// The reason, one of the policy's own.
+    fn judge(&self, asked: &Asked<'_>) -> Result<(), Reason>;
+}
+
+/// Whether a refusal counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// The request is refused.
+    Enforce,
+    /// The request passes; the refusal is counted and logged as `would_refuse`.
+    Observe,
+}
+
+/// A policy at its place in a host or route.
+#[derive(Debug, Clone)]
+pub struct Attached {
+    /// Its label: `name`, or the kind where none is given.
+    pub label: Arc<str>,
+    /// Whether its refusals count.
+    pub mode: Mode,
+    /// The rule.
+    pub policy: Arc<dyn Policy>,
+}

@@ -1,0 +1,171 @@
+//! Cloudflare's address ranges: the compiled-in list and the gate that any other list has to pass.
+
+use crate::networks::canonical_network;
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The ranges that Cloudflare publishes (<https://www.cloudflare.com/ips/>), as of 2026-10-02: 15 IPv4 and 7 IPv6 prefixes.
+pub const BUILTIN: [&str; 22] = [
+    "173.245.48.0/20",
+    "103.21.244.0/22",
+    "103.22.200.0/22",
+    "103.31.4.0/22",
+    "141.101.64.0/18",
+    "108.162.192.0/18",
+    "190.93.240.0/20",
+    "188.114.96.0/20",
+    "197.234.240.0/22",
+    "198.41.128.0/17",
+    "162.158.0.0/15",
+    "104.16.0.0/13",
+    "104.24.0.0/14",
+    "172.64.0.0/13",
+    "131.0.72.0/22",
+    "2400:cb00::/32",
+    "2606:4700::/32",
+    "2803:f800::/32",
+    "2405:b500::/32",
+    "2405:8100::/32",
+    "2a06:98c0::/29",
+    "2c0f:f248::/32",
+];
+
+/// Why a list of ranges is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnfitList {
+    /// It holds no prefix at all, or none of one family.
+    #[error("the list has no {0} prefix; a list without one would lock visitors out")]
+    FamilyMissing(&'static str),
+    /// A prefix that is too short to be an operator's: it would let half of the Internet in.
+    #[error("{0} is too wide; a range of Cloudflare's is at least /8 (IPv4) or /16 (IPv6)")]
+    TooWide(IpNet),
+    /// A prefix outside the public unicast space.
+    #[error("{0} is not public unicast space (private, loopback, link-local, multicast or reserved)")]
+    NotPublic(IpNet),
+}
+
+/// The compiled-in list, parsed.
+#[must_use]
+pub fn builtin() -> Vec<IpNet> {
+    BUILTIN.iter().filter_map(|prefix| prefix.parse().ok()).collect()
+}
+
+/// The gate for lists from files and feeds: both families present, public space only, nothing too wide.
+///
+/// # Errors
+/// Names the first prefix, or the family, that makes the list unfit.
+pub fn admissible(list: Vec<IpNet>) -> Result<Vec<IpNet>, UnfitList> {
+    let list: Vec<IpNet> = list.into_iter().map(canonical_network).collect();
+    for network in &list {
+        let widest = if matches!(network, IpNet::V4(_)) { 8 } else { 16 };
+        if network.prefix_len() < widest {
+            return Err(UnfitList::TooWide(*network));
+        }
+        if !is_public(*network) {
+            return Err(UnfitList::NotPublic(*network));
+        }
+    }
+    if !list.iter().any(|net| matches!(net, IpNet::V4(_))) {
+        return Err(UnfitList::FamilyMissing("IPv4"));
+    }
+    if !list.iter().any(|net| matches!(net, IpNet::V6(_))) {
+        return Err(UnfitList::FamilyMissing("IPv6"));
+    }
+    Ok(list)
+}
+
+fn is_public(network: IpNet) -> bool {
+    let reserved = match network {
+        IpNet::V4(_) => &RESERVED_V4[..],
+        IpNet::V6(_) => &RESERVED_V6[..],
+    };
+    !reserved.iter().any(|(address, length)| {
+        IpNet::new(*address, *length).is_ok_and(|other| other.contains(&network) || network.contains(&other))
+    })
+}
+
+/// IANA IPv4 special-purpose registry (RFC 6890) and multicast.
+const RESERVED_V4: [(IpAddr, u8); 12] = [
+    (v4(0, 0, 0, 0), 8),
+    (v4(10, 0, 0, 0), 8),
+    (v4(100, 64, 0, 0), 10),
+    (v4(127, 0, 0, 0), 8),
+    (v4(169, 254, 0, 0), 16),
+    (v4(172, 16, 0, 0), 12),
+    (v4(192, 0, 0, 0), 24),
+    (v4(192, 168, 0, 0), 16),
+    (v4(198, 18, 0, 0), 15),
+    (v4(198, 51, 100, 0), 24),
+    (v4(224, 0, 0, 0), 4),
+    (v4(240, 0, 0, 0), 4),
+];
+
+/// Outside 2000::/3 nothing is global unicast (RFC 4291 section 2.4); documentation space lies inside it.
+const RESERVED_V6: [(IpAddr, u8); 7] = [
+    (v6(0), 3),
+    (v6(0x4000), 2),
+    (v6(0x8000), 1),
+    (IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0)), 32),
+    (v6(0xfc00), 7),
+    (v6(0xfe80), 10),
+    (v6(0xff00), 8),
+];
+
+const fn v4(a: u8, b: u8, c: u8, d: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+}
+
+const fn v6(first: u16) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Networks;
+
+    #[test]
+    fn every_builtin_range_parses_and_passes_the_gate() {
+        assert_eq!(builtin().len(), BUILTIN.len());
+        assert_eq!(admissible(builtin()).unwrap().len(), 22);
+    }
+
+    /// SCENARIOS B 12: first and last address of each range inside, their neighbours outside.
+    #[test]
+    fn edges_of_every_builtin_range() {
+        let set = Networks::new(builtin());
+        for network in builtin() {
+            let (first, last) = (network.network(), network.broadcast());
+            assert!(set.contains(first) && set.contains(last), "{network}");
+            // Two ranges may touch: a neighbour counts only where no other range claims it.
+            for neighbour in [step(first, -1), step(last, 1)] {
+                let claimed = builtin().iter().any(|other| other.contains(&neighbour));
+                assert_eq!(set.contains(neighbour), claimed, "{neighbour} beside {network}");
+            }
+        }
+        assert!(!set.contains("173.245.47.255".parse().unwrap()));
+        assert!(!set.contains("173.245.64.0".parse().unwrap()));
+    }
+
+    fn step(address: IpAddr, by: i8) -> IpAddr {
+        match address {
+            IpAddr::V4(v4) => Ipv4Addr::from(u32::from(v4).wrapping_add_signed(by.into())).into(),
+            IpAddr::V6(v6) => Ipv6Addr::from(u128::from(v6).wrapping_add_signed(by.into())).into(),
+        }
+    }
+
+    #[test]
+    fn unfit_lists() {
+        let with = |extra: &[&str]| -> Vec<IpNet> {
+            builtin().into_iter().chain(extra.iter().map(|net| net.parse().unwrap())).collect()
+        };
+        assert_eq!(admissible(vec![]), Err(UnfitList::FamilyMissing("IPv4")));
+        assert_eq!(admissible(vec!["173.245.48.0/20".parse().unwrap()]), Err(UnfitList::FamilyMissing("IPv6")));
+        for (extra, wide) in [("0.0.0.0/0", true), ("::/0", true), ("96.0.0.0/7", true), ("2600::/15", true)] {
+            assert_eq!(matches!(admissible(with(&[extra])), Err(UnfitList::TooWide(_))), wide, "{extra}");
+        }
+        for extra in ["10.0.0.0/8", "127.0.0.0/24", "224.0.0.0/8", "fc00::/16", "ff02::/16", "::1/128", "2001:db8::/40", "::ffff:10.0.0.0/104"] {
+            assert!(matches!(admissible(with(&[extra])), Err(UnfitList::NotPublic(_))), "{extra}");
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! An admitted stream as Pingora wants it: a read buffer in which a head is gathered whole, and a write buffer above TLS.
+
+use crate::serve::Timeouts;
+use async_trait::async_trait;
+use bytes::{Buf, BytesMut};
+use pingora::http::ResponseHeader;
+use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_core::protocols::tls::SslDigest;
+use pingora_core::protocols::{
+    ALPN, Digest, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
+    UniqueIDType,
+};
+use pullgate_door::{Arrival, OpenConnection, Stream};
+use pullgate_policy::{Connection, Reason, head};
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::os::fd::AsRawFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// What every request of a connection can read back from its session.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) timeouts: Timeouts,
+    /// Requests that reached a decision; a head that Pingora refused by itself did not.
+    judged: AtomicU64,
+}
+
+impl Carried {
+    /// The facts that [`Conn`] left in a session's digest.
+    pub(crate) fn of(digest: Option<&Digest>) -> Option<&Self> {
+        digest?.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
+    }
+
+    pub(crate) fn mark_judged(&self) {
+        self.judged.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn judged(&self) -> u64 {
+        self.judged.load(Ordering::Relaxed)
+    }
+}
+
+/// Why no head came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoHead {
+    /// The client closed, the connection broke, or nothing came within the idle time-out: nobody waits for an answer.
+    Gone,
+    /// What came is to be answered with a refusal.
+    Refused(Reason),
+}
+
+/// Bytes gathered above TLS before they go out in one record and one system call; an idle connection holds none of them.
+const WRITE_BUFFER: usize = 16 * 1024;
+
+/// Bytes asked for at once while a head is gathered.
+const READ_CHUNK: usize = 4 * 1024;
+
+/// The stream that Pingora reads from and writes to.
+pub(crate) struct Conn {
+    io: Stream,
+    /// Bytes read ahead of Pingora.
+    ahead: BytesMut,
+    /// Bytes that Pingora wrote and that are not sent.
+    unsent: BytesMut,
+    carried: Arc<ProxyDigest>,
+    socket: Arc<SocketDigest>,
+    ssl: Option<Arc<SslDigest>>,
+    _open: OpenConnection,
+}
+
+impl Conn {
+    pub(crate) fn new(arrival: Arrival, timeouts: Timeouts) -> Result<Self, Box<pingora::Error>> {
+        let Arrival { stream, connection, open } = arrival;
+        let socket = SocketDigest::from_raw_fd(stream.as_raw_fd());
+        // The cell is fresh.
+        let _ = socket.peer_addr.set(Some(connection.peer.address().into()));
+        let ssl = connection.tls().map(|tls| Arc::new(SslDigest::new(tls.cipher, tls.version, None, None, Vec::new())));
+        let carried = Carried { connection, timeouts, judged: AtomicU64::new(0) };
+        let digest = ProxyDigest::new(Box::new(ResponseHeader::build(200, Some(0))?), Some(Box::new(carried)));
+        Ok(Self {
+            io: stream,
+            ahead: BytesMut::new(),
+            unsent: BytesMut::new(),
+            carried: Arc::new(digest),
+            socket: Arc::new(socket),
+            ssl,
+            _open: open,
+        })
+    }
+
+    pub(crate) fn is_http2(&self) -> bool {
+        self.io.is_http2()
+    }
+
+    pub(crate) fn digest(&self) -> Arc<ProxyDigest> {
+        Arc::clone(&self.carried)
+    }
+
+    /// Gathers a whole request head, so that no parser sees half of one and no client can stretch the time it takes.
+    pub(crate) async fn read_head(&mut self, timeouts: &Timeouts) -> Result<(), NoHead> {
+        if self.ahead.is_empty() {
+            match timeout(timeouts.idle, self.read_more()).await {
+                Ok(Ok(true)) => {}
+                Ok(Ok(false) | Err(_)) | Err(_) => return Err(NoHead::Gone),
+            }
+        }
+        let deadline = Instant::now() + timeouts.header;
+        let mut looked_at = 0;
+        loop {
+            match head::progress(&self.ahead, looked_at).map_err(NoHead::Refused)? {
+                head::Progress::Complete(_) => return Ok(()),
+                head::Progress::Partial(line) => looked_at = line,
+            }
+            match timeout_at(deadline, self.read_more()).await {
+                Ok(Ok(true)) => {}
+                Ok(Ok(false) | Err(_)) => return Err(NoHead::Gone),
+                Err(_) => return Err(NoHead::Refused(Reason::HeadTimedOut)),
+            }
+        }
+    }
+
+    /// Reads once; false at the end of the stream.
+    async fn read_more(&mut self) -> io::Result<bool> {
+        self.ahead.reserve(READ_CHUNK);
+        Ok(self.io.read_buf(&mut self.ahead).await? > 0)
+    }
+
+    /// Writes a last answer and closes.
+    pub(crate) async fn answer_and_close(mut self, answer: &[u8]) -> io::Result<()> {
+        self.io.write_all(answer).await?;
+        self.io.shutdown().await
+    }
+
+    /// Sends what is gathered.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.unsent.has_remaining() {
+            let sent = ready!(Pin::new(&mut self.io).poll_write(cx, &self.unsent))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.unsent.advance(sent);
+        }
+        // An idle connection holds no buffer.
+        self.unsent = BytesMut::new();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl fmt::Debug for Conn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conn").field("fd", &self.io.as_raw_fd()).finish_non_exhaustive()
+    }
+}
+
+impl AsyncRead for Conn {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() {
+            return Pin::new(&mut self.io).poll_read(cx, buf);
+        }
+        let taken = self.ahead.len().min(buf.remaining());
+        buf.put_slice(&self.ahead[..taken]);
+        self.ahead.advance(taken);
+        if self.ahead.is_empty() {
+            self.ahead = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Conn {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.unsent.len() + bytes.len() > WRITE_BUFFER {
+            ready!(self.poll_send(cx))?;
+        }
+        if bytes.len() >= WRITE_BUFFER {
+            return Pin::new(&mut self.io).poll_write(cx, bytes);
+        }
+        if self.unsent.capacity() == 0 {
+            self.unsent.reserve(WRITE_BUFFER);
+        }
+        self.unsent.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let first = bytes.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice);
+        self.poll_write(cx, first)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        false
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(cx))?;
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(cx))?;
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[async_trait]
+impl Shutdown for Conn {
+    async fn shutdown(&mut self) {
+        // The other end may be gone: there is nobody left to tell.
+        let _ = AsyncWriteExt::shutdown(self).await;
+    }
+}
+
+impl UniqueID for Conn {
+    fn id(&self) -> UniqueIDType {
+        self.io.as_raw_fd()
+    }
+}
+
+impl Ssl for Conn {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.ssl.clone()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        Some(if self.is_http2() { ALPN::H2 } else { ALPN::H1 })
+    }
+}
+
+impl GetTimingDigest for Conn {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for Conn {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        Some(Arc::clone(&self.carried))
+    }
+}
+
+impl GetSocketDigest for Conn {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        Some(Arc::clone(&self.socket))
+    }
+}
+
+impl Peek for Conn {}

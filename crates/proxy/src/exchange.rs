@@ -1,0 +1,229 @@
+//! One request on its way through the gateway: what Pingora's callbacks hand from one to the next.
+
+use crate::connection::Carried;
+use crate::site::{Server, Site, Upstream};
+use http::Version;
+use pingora::http::RequestHeader;
+use pingora::Error;
+use pingora_proxy::Session;
+use pullgate_metrics::{Outcome, Seen, UpstreamEnd, Used};
+use pullgate_policy::{Action, Facts, Request, RequestId, Ruling};
+use rustls_pki_types::UnixTime;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+/// One request: when it came, and how far it got.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    id: RequestId,
+    begun: Instant,
+    begun_at: SystemTime,
+    stage: Stage,
+}
+
+/// How far a request got.
+#[derive(Debug)]
+enum Stage {
+    /// Its head was read.
+    Received,
+    /// The gateway answers it: a denial, or a route that responds.
+    Answered(Judged),
+    /// It goes to an upstream.
+    Forwarded(Judged, Attempt),
+}
+
+#[derive(Debug)]
+struct Judged {
+    site: Arc<Site>,
+    ruling: Ruling,
+}
+
+#[derive(Debug)]
+struct Attempt {
+    upstream: usize,
+    /// The server that is tried: the turn counts on when one cannot be reached.
+    turn: usize,
+    tries: usize,
+    end: UpstreamEnd,
+}
+
+impl Exchange {
+    pub(crate) fn new(id: RequestId) -> Self {
+        Self { id, begun: Instant::now(), begun_at: SystemTime::now(), stage: Stage::Received }
+    }
+
+    /// Judges the request; from here on the exchange knows where it goes.
+    pub(crate) fn judge(&mut self, site: Arc<Site>, session: &Session, carried: &Carried) {
+        let now = self.begun_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let facts = Facts {
+            connection: &carried.connection,
+            request: request_of(session.req_header()),
+            now: UnixTime::since_unix_epoch(now),
+            id: self.id,
+        };
+        let ruling = site.rules.decide(&facts);
+        let forward = match ruling.outcome.as_ref().map(pullgate_policy::Permit::action) {
+            Ok(Action::Forward { upstream, .. }) => site.upstreams.get(*upstream).map(|group| (*upstream, group.turn())),
+            _ => None,
+        };
+        let judged = Judged { site, ruling };
+        self.stage = match forward {
+            Some((upstream, turn)) => Stage::Forwarded(judged, Attempt { upstream, turn, tries: 0, end: UpstreamEnd::Answered }),
+            None => Stage::Answered(judged),
+        };
+    }
+
+    /// The ruling, once there is one.
+    pub(crate) fn ruling(&self) -> Option<&Ruling> {
+        self.judged().map(|judged| &judged.ruling)
+    }
+
+    fn judged(&self) -> Option<&Judged> {
+        match &self.stage {
+            Stage::Received => None,
+            Stage::Answered(judged) | Stage::Forwarded(judged, _) => Some(judged),
+        }
+    }
+
+    /// The server to try now; none unless the request may be forwarded.
+    pub(crate) fn next_server(&mut self) -> Option<&Server> {
+        let Stage::Forwarded(judged, attempt) = &mut self.stage else { return None };
+        attempt.tries += 1;
+        judged.site.upstreams.get(attempt.upstream)?.server(attempt.turn)
+    }
+
+    /// Notes that the server could not be reached; whether another one is left to try.
+    pub(crate) fn server_unreachable(&mut self) -> bool {
+        let Stage::Forwarded(judged, attempt) = &mut self.stage else { return false };
+        attempt.turn = attempt.turn.wrapping_add(1);
+        judged.site.upstreams.get(attempt.upstream).is_some_and(|upstream| attempt.tries < upstream.len())
+    }
+
+    /// Notes how the exchange with the server ended.
+    pub(crate) fn ended(&mut self, end: UpstreamEnd) {
+        if let Stage::Forwarded(_, attempt) = &mut self.stage {
+            attempt.end = end;
+        }
+    }
+
+    /// The outcome, for metrics and log.
+    pub(crate) fn outcome<'a>(&'a self, session: &'a Session, carried: &'a Carried, error: Option<&Error>) -> Outcome<'a> {
+        let judged = self.judged();
+        let ruling = judged.map(|judged| &judged.ruling);
+        let host = judged.and_then(|judged| Some(judged.site.rules.hosts.host(judged.ruling.host?)));
+        let route = host.zip(ruling).and_then(|(host, ruling)| host.routes.get(ruling.route?));
+        let policies = host.into_iter().flat_map(|host| &host.policies).chain(route.into_iter().flat_map(|route| &route.policies));
+        let judged_visitor = ruling.and_then(|ruling| ruling.visitor);
+        let denial = ruling.and_then(|ruling| ruling.outcome.as_ref().err());
+        let mut asked: Vec<&str> = Vec::new();
+        if judged_visitor.is_some() {
+            asked.extend(policies.map(|attached| &*attached.label));
+            let refusing = denial.and_then(|denial| denial.policy.as_deref());
+            if let Some(at) = asked.iter().position(|label| Some(*label) == refusing) {
+                asked.truncate(at + 1);
+            }
+        }
+        let header = session.req_header();
+        Outcome {
+            connection: &carried.connection,
+            seen: Some(seen(header)),
+            host: host.map(|host| host.name.as_str()),
+            route: route.map(|route| &*route.name),
+            asked,
+            denial,
+            observed: ruling.map_or(&[], |ruling| &ruling.observed),
+            visitor: judged_visitor,
+            trust: ruling.map_or(pullgate_policy::TrustLevel::None, |ruling| ruling.trust),
+            status: session.response_written().map_or(0, |response| response.status.as_u16()),
+            error: error.map(ToString::to_string),
+            upstream: self.used(),
+            id: self.id,
+            generation: judged.map_or(0, |judged| judged.site.generation),
+            started: self.begun_at,
+            duration: self.begun.elapsed(),
+            request_bytes: u64::try_from(session.body_bytes_read()).unwrap_or(u64::MAX),
+            response_bytes: u64::try_from(session.body_bytes_sent()).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn used(&self) -> Option<Used<'_>> {
+        let Stage::Forwarded(judged, attempt) = &self.stage else { return None };
+        let upstream: &Upstream = judged.site.upstreams.get(attempt.upstream)?;
+        let server = upstream.server(attempt.turn)?;
+        Some(Used { upstream: upstream.name(), server: &server.label, end: attempt.end })
+    }
+}
+
+/// The facts of a head. An absolute-form target (RFC 9112 section 3.2.2) counts as its authority and its path.
+fn request_of(header: &RequestHeader) -> Request<'_> {
+    let raw = header.raw_path();
+    let (authority, target) = match split_absolute(raw) {
+        Some((authority, target)) => (Some(authority), target),
+        None => (header.uri.authority().map(|authority| authority.as_str().as_bytes()), raw),
+    };
+    Request { method: &header.method, authority, target, headers: &header.headers }
+}
+
+fn split_absolute(raw: &[u8]) -> Option<(&[u8], &[u8])> {
+    let scheme = [&b"http://"[..], b"https://"].into_iter().find(|scheme| {
+        raw.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    })?;
+    let rest = &raw[scheme.len()..];
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    let target = if end == rest.len() { &b"/"[..] } else { &rest[end..] };
+    Some((&rest[..end], target))
+}
+
+fn seen(header: &RequestHeader) -> Seen<'_> {
+    let request = request_of(header);
+    let host = || header.headers.get(http::header::HOST).map(http::HeaderValue::as_bytes);
+    Seen {
+        method: request.method,
+        authority: request.authority.or_else(host).unwrap_or_default(),
+        target: request.target,
+        version: match header.version {
+            Version::HTTP_2 => "2",
+            Version::HTTP_10 => "1.0",
+            _ => "1.1",
+        },
+        headers: request.headers,
+    }
+}
+
+/// The target as it was judged, where Pingora would forward something else: an absolute form, or an authority beside the path.
+pub(crate) fn judged_target(header: &RequestHeader) -> Option<Vec<u8>> {
+    match split_absolute(header.raw_path()) {
+        Some((_, target)) => Some(target.to_vec()),
+        None if header.uri.authority().is_some() => Some(header.raw_path().to_vec()),
+        None => None,
+    }
+}
+
+/// The outcome of a head that never became a request.
+pub(crate) fn refused_head<'a>(
+    carried: &'a Carried,
+    denial: &'a pullgate_policy::Denial,
+    id: RequestId,
+    generation: u64,
+) -> Outcome<'a> {
+    Outcome {
+        connection: &carried.connection,
+        seen: None,
+        host: None,
+        route: None,
+        asked: Vec::new(),
+        denial: Some(denial),
+        observed: &[],
+        visitor: None,
+        trust: carried.connection.trust_level(UnixTime::now()),
+        status: denial.reason.status().as_u16(),
+        error: None,
+        upstream: None,
+        id,
+        generation,
+        started: SystemTime::now(),
+        duration: std::time::Duration::ZERO,
+        request_bytes: 0,
+        response_bytes: 0,
+    }
+}

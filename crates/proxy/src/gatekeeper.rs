@@ -1,0 +1,214 @@
+//! Pingora's callbacks: each hands its arguments to one function and its answer back.
+
+use crate::answer::{end_of, fixed, status_of};
+use crate::connection::Carried;
+use crate::exchange::{Exchange, judged_target};
+use crate::site::Sites;
+use async_trait::async_trait;
+use http::{HeaderValue, StatusCode};
+use log::warn;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
+use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+use pullgate_metrics::{AccessLog, Metrics, UpstreamEnd};
+use pullgate_policy::{Action, Denial, HeaderEdits, RequestId};
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Stands between Pingora and the rules.
+pub(crate) struct Gatekeeper {
+    pub(crate) sites: Arc<dyn Sites>,
+    pub(crate) log: OutcomeLog,
+    pub(crate) ids: RequestIds,
+}
+
+/// Where outcomes go.
+#[derive(Debug, Clone)]
+pub(crate) struct OutcomeLog {
+    pub(crate) metrics: Metrics,
+    pub(crate) access: Option<AccessLog>,
+}
+
+impl OutcomeLog {
+    pub(crate) fn record(&self, outcome: &pullgate_metrics::Outcome<'_>) {
+        self.metrics.request(outcome);
+        if let Some(access) = &self.access {
+            access.write(outcome);
+        }
+    }
+}
+
+/// Identities that nobody outside can foresee: a counter, hashed with a key made at start.
+#[derive(Debug, Default)]
+pub(crate) struct RequestIds {
+    key: RandomState,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    pub(crate) fn next(&self) -> RequestId {
+        RequestId(self.key.hash_one(self.next.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Gatekeeper {
+    type CTX = Exchange;
+
+    fn new_ctx(&self) -> Exchange {
+        Exchange::new(self.ids.next())
+    }
+
+    async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
+        let carried = Carried::of(session.digest()).ok_or_else(no_facts)?;
+        carried.mark_judged();
+        exchange.judge(self.sites.current(), session, carried);
+        match answer_here(exchange) {
+            None => Ok(false),
+            Some((status, location, edits)) => answer(session, status, location, &edits).await.map(|()| true),
+        }
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, exchange: &mut Exchange) -> Result<Box<HttpPeer>> {
+        let idle = Carried::of(session.digest()).map(|carried| carried.timeouts.idle);
+        let server = exchange.next_server().ok_or_else(|| Error::explain(ErrorType::InternalError, "no permit"))?;
+        let mut peer = server.peer();
+        if session.is_upgrade_req() {
+            // A WebSocket may be silent for as long as an idle connection.
+            peer.options.read_timeout = idle;
+        }
+        Ok(peer)
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        request: &mut RequestHeader,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        prepare(request, exchange)
+    }
+
+    async fn response_filter(&self, session: &mut Session, response: &mut ResponseHeader, exchange: &mut Exchange) -> Result<()> {
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            let idle = Carried::of(session.digest()).map(|carried| carried.timeouts.idle);
+            session.as_downstream_mut().set_read_timeout(idle);
+        }
+        match exchange.ruling().map(|ruling| &ruling.outcome) {
+            Some(Ok(permit)) => edit_response(response, permit.response_edits()),
+            _ => Ok(()),
+        }
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        peer: &HttpPeer,
+        exchange: &mut Exchange,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        // Nothing was sent, so that another server may be asked without harm.
+        error.set_retry(exchange.server_unreachable());
+        error.more_context(format!("server {}", peer._address))
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
+        exchange.ended(end_of(error));
+        let code = match status_of(error) {
+            Some(status) if session.response_written().is_none() => fail(session, status).await,
+            Some(status) => status.as_u16(),
+            None => 0,
+        };
+        FailToProxy { error_code: code, can_reuse_downstream: false }
+    }
+
+    fn suppress_error_log(&self, _session: &Session, _exchange: &Exchange, _error: &Error) -> bool {
+        // The access log tells it, with the request beside it.
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, exchange: &mut Exchange) {
+        if let Some(error) = error {
+            exchange.ended(end_of(error));
+        }
+        let session: &Session = session;
+        if let Some(carried) = Carried::of(session.digest()) {
+            self.log.record(&exchange.outcome(session, carried, error));
+        }
+    }
+}
+
+fn no_facts() -> Box<Error> {
+    Error::explain(ErrorType::InternalError, "the connection carries no facts")
+}
+
+type OwnAnswer = (StatusCode, Option<HeaderValue>, HeaderEdits);
+
+/// What the gateway answers by itself; none where the request is to be forwarded.
+fn answer_here(exchange: &Exchange) -> Option<OwnAnswer> {
+    match &exchange.ruling()?.outcome {
+        Err(Denial { reason, .. }) => Some((reason.status(), None, HeaderEdits::default())),
+        Ok(permit) => match permit.action() {
+            Action::Forward { .. } => None,
+            Action::Respond { status, location } => Some((*status, location.clone(), permit.response_edits().clone())),
+        },
+    }
+}
+
+/// Answers and leaves the connection open where the request's body does not stand in the way.
+async fn answer(session: &mut Session, status: StatusCode, location: Option<HeaderValue>, edits: &HeaderEdits) -> Result<()> {
+    if !session.as_downstream_mut().is_body_done() {
+        session.set_keepalive(None);
+    }
+    let (mut head, body) = fixed(status, location)?;
+    edit_response(&mut head, edits)?;
+    let headers_only = body.is_empty() || session.req_header().method == http::Method::HEAD;
+    session.write_response_header(Box::new(head), headers_only).await?;
+    if !headers_only {
+        session.write_response_body(Some(body), true).await?;
+    }
+    Ok(())
+}
+
+async fn fail(session: &mut Session, status: StatusCode) -> u16 {
+    session.set_keepalive(None);
+    match answer(session, status, None, &HeaderEdits::default()).await {
+        Ok(()) => status.as_u16(),
+        Err(error) => {
+            warn!("an error answer could not be sent: {error}");
+            0
+        }
+    }
+}
+
+/// Makes the judged request out of the received one.
+fn prepare(request: &mut RequestHeader, exchange: &mut Exchange) -> Result<()> {
+    exchange.ended(UpstreamEnd::Answered);
+    let permit = exchange.ruling().and_then(|ruling| ruling.outcome.as_ref().ok());
+    let Some(Action::Forward { target, edits, .. }) = permit.map(pullgate_policy::Permit::action) else {
+        return Error::e_explain(ErrorType::InternalError, "no permit");
+    };
+    if let Some(target) = target.clone().or_else(|| judged_target(request)) {
+        request.set_raw_path(&target)?;
+    }
+    for name in &edits.remove {
+        request.remove_header(name);
+    }
+    for (name, value) in &edits.set {
+        request.insert_header(name.clone(), value.clone())?;
+    }
+    Ok(())
+}
+
+fn edit_response(response: &mut ResponseHeader, edits: &HeaderEdits) -> Result<()> {
+    for name in &edits.remove {
+        response.remove_header(name);
+    }
+    for (name, value) in &edits.set {
+        response.insert_header(name.clone(), value.clone())?;
+    }
+    Ok(())
+}

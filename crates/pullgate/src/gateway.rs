@@ -1,0 +1,186 @@
+//! The gateway itself: a runtime, its listeners and what they share, from start to the end of the drain.
+
+use crate::snapshot::{InForce, Snapshot, SnapshotError, listener_settings, timeouts};
+use crate::world::System;
+use crate::{admin, logging};
+use log::{info, warn};
+use pullgate_config::Config;
+use pullgate_door::{Gates, ListenError, bind, serve};
+use pullgate_metrics::{Metrics, MetricsError, Sink};
+use pullgate_proxy::{Http, HttpSettings, Sites};
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, watch};
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    runtime: Runtime,
+    addresses: HashMap<Arc<str>, SocketAddr>,
+    admin: SocketAddr,
+    metrics: Metrics,
+    signals: Signals,
+    http: Option<Http>,
+    finished: mpsc::Receiver<()>,
+    logs: Vec<Sink>,
+    drain: Duration,
+}
+
+/// What tells the parts of a gateway to come to an end.
+#[derive(Debug)]
+struct Signals {
+    stop_accepting: watch::Sender<bool>,
+    drain: watch::Sender<bool>,
+    ready: watch::Sender<bool>,
+}
+
+/// A gateway that did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// A listener.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The admin listener.
+    #[error("admin cannot listen on {0}")]
+    Admin(SocketAddr, #[source] io::Error),
+    /// The series.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// A log cannot be written.
+    #[error("log cannot be opened")]
+    Log(#[source] io::Error),
+    /// Threads.
+    #[error("runtime cannot be started")]
+    Runtime(#[source] io::Error),
+}
+
+impl Gateway {
+    /// Starts a gateway: every listener is open when this returns.
+    ///
+    /// # Errors
+    /// When something that the configuration asks for is not to be had; nothing is left running then.
+    pub fn start(config: Config, system: &System) -> Result<Self, StartError> {
+        let metrics = Metrics::new()?;
+        let process_log = logging::start(&config.log, &metrics).map_err(StartError::Log)?;
+        let (access, access_log) = logging::access_log(&config.log, system, &metrics).map_err(StartError::Log)?.unzip();
+        let logs = access_log.into_iter().chain([process_log]).collect();
+        let workers = workers(config.runtime.workers);
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(workers)
+            .thread_name("pullgate")
+            .enable_all()
+            .build()
+            .map_err(StartError::Runtime)?;
+        let inside = runtime.enter();
+        let drain = config.runtime.drain;
+        let admin_at = config.admin.address;
+        let bound = config.listeners.iter().map(|listener| bind(listener_settings(listener))).collect::<Result<Vec<_>, _>>()?;
+        let settings = HttpSettings {
+            workers,
+            upstream_idle: config.runtime.upstream_idle,
+            timeouts: timeouts(&config.listeners),
+            metrics: metrics.clone(),
+            access,
+        };
+        let in_force = Arc::new(InForce::new(Snapshot::new(1, config, &metrics)?));
+        let signals = Signals {
+            stop_accepting: watch::Sender::new(false),
+            drain: watch::Sender::new(false),
+            ready: watch::Sender::new(true),
+        };
+        let admin_fault = |error| StartError::Admin(admin_at, error);
+        let admin = runtime.block_on(TcpListener::bind(admin_at)).map_err(admin_fault)?;
+        let admin_address = admin.local_addr().map_err(admin_fault)?;
+        runtime.spawn(admin::serve(admin, metrics.clone(), signals.ready.subscribe()));
+
+        let (http, finished) = Http::new(settings, Arc::clone(&in_force) as Arc<dyn Sites>, signals.drain.subscribe());
+        let addresses = bound.iter().map(|bound| (Arc::clone(bound.name()), bound.address())).collect();
+        for bound in bound {
+            info!(listener:% = bound.name(), address:% = bound.address(); "listening");
+            let gates = Arc::clone(&in_force) as Arc<dyn Gates>;
+            runtime.spawn(serve(bound, gates, metrics.clone(), http.clone(), signals.stop_accepting.subscribe()));
+        }
+        info!(address:% = admin_address, workers; "ready");
+        drop(inside);
+        Ok(Self { runtime, addresses, admin: admin_address, metrics, signals, http: Some(http), finished, logs, drain })
+    }
+
+    /// Where a listener listens, with the port that the system chose.
+    #[must_use]
+    pub fn address(&self, listener: &str) -> Option<SocketAddr> {
+        self.addresses.get(listener).copied()
+    }
+
+    /// Where the admin listener listens.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The series, as `/metrics` shows them.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The runtime's handle, for the signals of a process.
+    #[must_use]
+    pub fn handle(&self) -> &tokio::runtime::Handle {
+        self.runtime.handle()
+    }
+
+    /// Stops accepting, lets open requests finish within `runtime.drain` or until `hurry` resolves, then ends what is left.
+    pub fn shut_down(mut self, hurry: impl Future<Output = ()>) {
+        let Signals { stop_accepting, drain, ready } = &self.signals;
+        ready.send_replace(false);
+        stop_accepting.send_replace(true);
+        drain.send_replace(true);
+        self.http = None;
+        let (finished, limit) = (&mut self.finished, self.drain);
+        let left = self.runtime.block_on(async {
+            tokio::select! {
+                _ = finished.recv() => false,
+                () = tokio::time::sleep(limit) => true,
+                () = hurry => true,
+            }
+        });
+        if left {
+            warn!("connections were open when the drain ended");
+        }
+        self.end();
+    }
+
+    /// Ends at once.
+    pub fn stop(mut self) {
+        self.http = None;
+        self.end();
+    }
+
+    fn end(self) {
+        self.runtime.shutdown_timeout(LAST_TASKS);
+        for log in self.logs {
+            // What cannot be written by then is lost: an output that blocks must not keep a process from its end.
+            let _ = log.settle(LAST_LINES);
+        }
+    }
+}
+
+/// How long tasks may take to be dropped at the end.
+const LAST_TASKS: Duration = Duration::from_secs(1);
+
+/// How long the logs may take to be written at the end.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+fn workers(configured: Option<NonZeroUsize>) -> usize {
+    configured.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+}

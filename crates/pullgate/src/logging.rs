@@ -1,0 +1,89 @@
+//! The two logs: the process's own on standard error, the access log where the configuration says.
+
+use crate::world::System;
+use env_logger::{Builder, Target};
+use log::kv::{Key, Value, VisitSource};
+use log::{LevelFilter, Record};
+use pullgate_config::{AccessLog as Destination, Log, LogFormat, LogLevel};
+use pullgate_metrics::{AccessLog, Form, Metrics, Sink};
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::time::SystemTime;
+
+/// The access log of a gateway with its sink; none where it is off.
+pub(crate) fn access_log(log: &Log, system: &System, metrics: &Metrics) -> io::Result<Option<(AccessLog, Sink)>> {
+    let out: Box<dyn Write + Send> = match &log.access {
+        Destination::Off => return Ok(None),
+        Destination::Stdout => Box::new(io::stdout()),
+        Destination::File(path) => Box::new(OpenOptions::new().create(true).append(true).open(system.path(path))?),
+    };
+    let sink = Sink::start("access-log", out, metrics.log_dropped("access"))?;
+    let form = match log.format {
+        LogFormat::Json => Form::Json,
+        LogFormat::Text => Form::Text,
+    };
+    Ok(Some((AccessLog::new(sink.clone(), form, log.redact_query.clone()), sink)))
+}
+
+/// Starts the process log. It never makes anybody wait: lines that standard error does not take are dropped and counted.
+pub(crate) fn start(log: &Log, metrics: &Metrics) -> io::Result<Sink> {
+    let sink = Sink::start("process-log", Box::new(io::stderr()), metrics.log_dropped("process"))?;
+    let level = match log.level {
+        LogLevel::Error => LevelFilter::Error,
+        LogLevel::Warn => LevelFilter::Warn,
+        LogLevel::Info => LevelFilter::Info,
+        LogLevel::Debug => LevelFilter::Debug,
+        LogLevel::Trace => LevelFilter::Trace,
+    };
+    let json = log.format == LogFormat::Json;
+    let mut builder = Builder::new();
+    builder.filter_level(level).target(Target::Pipe(Box::new(sink.clone())));
+    if level < LevelFilter::Debug {
+        // What these say at `error` of a single request stands in the access log, with the request beside it.
+        for noisy in ["pingora_core", "pingora_proxy", "h2", "rustls"] {
+            builder.filter_module(noisy, LevelFilter::Off);
+        }
+    }
+    builder.format(move |out, record| if json { json_line(out, record) } else { text_line(out, record) });
+    // A second gateway in one process keeps the first one's log.
+    let _ = builder.try_init();
+    Ok(sink)
+}
+
+fn json_line(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
+    let mut line = serde_json::Map::new();
+    line.insert("timestamp".into(), humantime::format_rfc3339_millis(SystemTime::now()).to_string().into());
+    line.insert("level".into(), record.level().as_str().to_ascii_lowercase().into());
+    line.insert("target".into(), record.target().into());
+    line.insert("message".into(), record.args().to_string().into());
+    let mut fields = Fields(Vec::new());
+    // The visitor never fails.
+    let _ = record.key_values().visit(&mut fields);
+    line.extend(fields.0.into_iter().map(|(name, value)| (name, value.into())));
+    serde_json::to_writer(&mut *out, &line)?;
+    out.write_all(b"\n")
+}
+
+fn text_line(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
+    let mut fields = Fields(Vec::new());
+    // The visitor never fails.
+    let _ = record.key_values().visit(&mut fields);
+    let plain = |text: String| text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect::<String>();
+    let time = humantime::format_rfc3339_millis(SystemTime::now());
+    write!(out, "{time} {:5} {}", record.level(), plain(record.args().to_string()))?;
+    for (name, value) in fields.0 {
+        if !value.is_empty() {
+            write!(out, " {name}={}", plain(value))?;
+        }
+    }
+    out.write_all(b"\n")
+}
+
+struct Fields(Vec<(String, String)>);
+
+impl<'kvs> VisitSource<'kvs> for Fields {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), log::kv::Error> {
+        self.0.push((key.to_string(), value.to_string()));
+        Ok(())
+    }
+}

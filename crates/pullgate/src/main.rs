@@ -1,0 +1,193 @@
+//! The command line. Exit codes: 0 done, 1 failed at run time, 2 bad usage or configuration (do not restart).
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line reports where its user looks")]
+
+use anyhow::Context;
+use clap::{Parser, Subcommand, ValueEnum};
+use pullgate::{Demo, Gateway, LoadError, Loaded, System, healthcheck, load};
+use pullgate_config::Config;
+use serde_json::json;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The gate between Cloudflare and a web origin.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until SIGTERM (drains open requests) or SIGINT (stops at once)
+    Run {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Load a configuration and every file it names, and report all problems at once
+    Check {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// How to report
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Ask a running gateway whether it is ready: exit code 0 if it is, 1 if not
+    Healthcheck {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The admin listener's address, in place of the configuration's
+        #[arg(long, value_name = "ADDRESS")]
+        address: Option<SocketAddr>,
+    },
+    /// Show the main job on this machine: a play-acted Cloudflare, the gateway, an origin
+    Demo {
+        /// End after the five requests, with exit code 0 only if all came out right
+        #[arg(long)]
+        once: bool,
+    },
+}
+
+#[derive(clap::Args)]
+struct ConfigFile {
+    /// The configuration
+    #[arg(short, long, value_name = "FILE", env = "PULLGATE_CONFIG", default_value = "pullgate.yaml")]
+    config: PathBuf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+const FAILED: u8 = 1;
+const BAD_CONFIGURATION: u8 = 2;
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Run { config } => run(&config.config),
+        Command::Check { config, format } => Ok(check(&config.config, format)),
+        Command::Healthcheck { config, address } => ready(&config.config, address),
+        Command::Demo { once } => demo(once),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("pullgate: {error:#}");
+        ExitCode::from(FAILED)
+    })
+}
+
+fn run(file: &Path) -> anyhow::Result<ExitCode> {
+    let config = match load(file) {
+        Ok(Loaded { config, warnings }) => {
+            eprint!("{warnings}");
+            config
+        }
+        Err(error) => return Ok(refused(&error)),
+    };
+    let gateway = Gateway::start(config, &System::beside(file))?;
+    let mut signals = {
+        let _inside = gateway.handle().enter();
+        Signals::listen().context("signals cannot be received")?
+    };
+    match gateway.handle().clone().block_on(signals.next()) {
+        Stop::Drain => gateway.shut_down(async move { drop(signals.next().await) }),
+        Stop::AtOnce => gateway.stop(),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+enum Stop {
+    Drain,
+    AtOnce,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Stop {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return Stop::Drain,
+                _ = self.interrupt.recv() => return Stop::AtOnce,
+                // Its default would end the process, which nobody who sends it means.
+                _ = self.hang_up.recv() => log::warn!("SIGHUP: this version does not reload; restart to apply a configuration"),
+            }
+        }
+    }
+}
+
+fn refused(error: &LoadError) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::from(BAD_CONFIGURATION)
+}
+
+fn check(file: &Path, format: Format) -> ExitCode {
+    match (load(file), format) {
+        (Ok(Loaded { config, warnings }), Format::Text) => {
+            print!("{warnings}");
+            println!("{}: ok: {}", file.display(), summary(&config));
+            ExitCode::SUCCESS
+        }
+        (Ok(Loaded { warnings, .. }), Format::Json) => {
+            println!("{}", json!({"file": file, "ok": true, "problems": [], "warnings": warnings.list()}));
+            ExitCode::SUCCESS
+        }
+        (Err(error), Format::Text) => refused(&error),
+        (Err(error), Format::Json) => {
+            let problems = match &error {
+                LoadError::Problems(problems) => json!(problems.list()),
+                LoadError::Unreadable { .. } => json!([{"message": error.to_string()}]),
+            };
+            println!("{}", json!({"file": file, "ok": false, "problems": problems, "warnings": []}));
+            ExitCode::from(BAD_CONFIGURATION)
+        }
+    }
+}
+
+fn summary(config: &Config) -> String {
+    let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    [
+        count(config.listeners.len(), "listener"),
+        count(config.hosts.len(), "host"),
+        count(config.upstreams.len(), "upstream"),
+    ]
+    .join(", ")
+}
+
+fn ready(file: &Path, address: Option<SocketAddr>) -> anyhow::Result<ExitCode> {
+    let address = match address.map_or_else(|| load(file).map(|loaded| loaded.config.admin.address), Ok) {
+        Ok(address) => address,
+        Err(error) => return Ok(refused(&error)),
+    };
+    healthcheck(address)?;
+    println!("ready");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn demo(once: bool) -> anyhow::Result<ExitCode> {
+    let demo = Demo::start().context("the demo cannot start")?;
+    let all_right = demo.show(&mut std::io::stdout())?;
+    if !once {
+        demo.stay(&mut std::io::stdout())?;
+    }
+    demo.end();
+    Ok(if all_right { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}

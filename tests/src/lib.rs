@@ -1,0 +1,7 @@
+//! The harness: a PKI made at run time, an origin that keeps a ledger, and real clients.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails here")]
+
+pub mod client;
+pub mod origin;
+pub mod pki;
