@@ -395,6 +395,12 @@ pub struct H1 {
     line: Line,
 }
 
+impl std::fmt::Debug for H1 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("H1").finish_non_exhaustive()
+    }
+}
+
 impl H1 {
     /// Connects over plain TCP.
     pub async fn plain(from: Option<IpAddr>, to: SocketAddr) -> Result<Self, Refused> {
@@ -489,6 +495,12 @@ impl From<Refused> for UpgradeRefused {
 pub struct H2 {
     sender: http2::SendRequest<Body>,
     line: Line,
+}
+
+impl std::fmt::Debug for H2 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("H2").finish_non_exhaustive()
+    }
 }
 
 impl H2 {

@@ -1,7 +1,8 @@
-//! The harness: a PKI made at run time, an origin that keeps a ledger, and real clients.
+//! The harness: a PKI made at run time, an origin that keeps a ledger, real clients, and a stage that puts a gateway between them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails here")]
 
 pub mod client;
 pub mod origin;
 pub mod pki;
+pub mod stage;

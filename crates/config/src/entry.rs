@@ -105,15 +105,18 @@ impl<'a> Entry<'a> {
     /// A list with something in it; `needed` says what of.
     pub(crate) fn full_list<T>(&self, needed: &str, read: impl FnMut(&Entry<'a>) -> Read<T>) -> Read<Vec<T>> {
         let items = self.list(read)?;
-        if items.is_empty() { Err(self.wrong(Fault::new(format!("the list is empty; it needs {needed}")))) } else { Ok(items) }
+        if items.is_empty() {
+            Err(self.wrong(Fault::new(format!("the list is empty; it needs {needed}"))))
+        } else {
+            Ok(items)
+        }
     }
 
     /// A map whose keys are names of the operator's own, each value of it read whatever becomes of the others.
     pub(crate) fn named<T>(&self, mut read: impl FnMut(&str, &Entry<'a>) -> Read<T>) -> Read<Vec<T>> {
         let entries = self.keys()?.iter();
-        let values: Vec<Read<T>> = entries
-            .map(|(key, node)| read(&key.text, &Entry::under(self.loading, &self.path, key, node)))
-            .collect();
+        let values: Vec<Read<T>> =
+            entries.map(|(key, node)| read(&key.text, &Entry::under(self.loading, &self.path, key, node))).collect();
         values.into_iter().collect()
     }
 

@@ -1,10 +1,11 @@
 //! YAML text to a validated [`Config`], or all problems at once, each with file, line, column and key path.
 //!
-//! The way of a text: [`yaml`] makes a tree whose nodes know their places, [`interpolate`] puts the environment's variables into
-//! its values, and the readers in [`sections`] ask a [`section`] for its keys one by one. A reader that cannot make its value
+//! The way of a text: `yaml` makes a tree whose nodes know their places, `interpolate` puts the environment's variables into
+//! its values, and the readers in `sections` ask a `section` for its keys one by one. A reader that cannot make its value
 //! reports the reason and goes on with the next key, so that one load finds everything there is to find.
 
 mod closest;
+mod duration;
 mod entry;
 mod interpolate;
 mod loading;
@@ -37,9 +38,7 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn load(file: &str, text: &str, world: &dyn World) -> Result<Loaded, Problems> {
-    // Editors on some systems put a byte order mark in front, which is no part of the text.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let (tree, shape) = yaml::parse(text);
+    let (tree, shape) = yaml::parse(problem::unmarked(text));
     let loading = Loading::new(world);
     for problem in shape {
         loading.report(problem);

@@ -28,8 +28,13 @@ impl Problem {
     /// The problem as people read it: one line to find it by, the line of the text with a caret, and the help.
     #[must_use]
     pub fn show<'a>(&'a self, severity: Severity, file: &'a str, text: &'a str) -> Shown<'a> {
-        Shown { problem: self, severity, file, text }
+        Shown { problem: self, severity, file, text: unmarked(text) }
     }
+}
+
+/// The text without the byte order mark that some editors put in front of it.
+pub(crate) fn unmarked(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// Whether a problem keeps the configuration from being used.

@@ -6,37 +6,11 @@ use crate::yaml::Scalar;
 use serde::de::value::StrDeserializer;
 use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, Unexpected, Visitor};
 use std::fmt;
-use std::time::Duration;
 
 /// The value of a scalar as a `T`: an enum (by name, quoted or not), a boolean, a number or text.
 pub(crate) fn typed<'a, T: Deserialize<'a>>(scalar: &'a Scalar) -> Result<T, Fault> {
     T::deserialize(Leaf(scalar)).map_err(|error| error.in_words(scalar))
 }
-
-/// A length of time with its unit, `10s` or `1h 30m`.
-pub(crate) fn duration(text: &str) -> Result<Duration, Fault> {
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
-        return Err(Fault::new(format!("`{text}` has no unit")).help(format!("write {text}s for seconds")));
-    }
-    let length = humantime::parse_duration(text)
-        .map_err(|_| Fault::new(format!("`{text}` is not a length of time")).help("write 10s, 250ms, 5m or 1h"))?;
-    if length > LONGEST {
-        return Err(Fault::new(format!("`{text}` is longer than a year")));
-    }
-    Ok(length)
-}
-
-/// A length of time that something may take.
-pub(crate) fn timeout(text: &str) -> Result<Duration, Fault> {
-    let length = duration(text)?;
-    if length.is_zero() {
-        return Err(Fault::new("a time-out of zero would refuse everything").help("write 10s, for instance"));
-    }
-    Ok(length)
-}
-
-/// Far beyond any use, and far from where adding it to the present overflows.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Whether a plain scalar is null.
 pub(crate) fn is_null(text: &str) -> bool {
@@ -205,5 +179,50 @@ fn remedy(wanted: &str, scalar: &Scalar) -> Option<String> {
         ("true or false", _) => did_you_mean(text, ["true", "false"]),
         _ if !scalar.plain && text.parse::<u64>().is_ok() => Some(format!("write {text} without quotes")),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(text: &str) -> Resolved<'_> {
+        Resolved::number(text).unwrap_or(Resolved::Text(text))
+    }
+
+    #[test]
+    fn plain_numbers_resolve_as_in_the_core_schema() {
+        let table = [
+            ("0", Resolved::Unsigned(0)),
+            ("017", Resolved::Unsigned(17)),
+            ("+5", Resolved::Unsigned(5)),
+            ("-5", Resolved::Signed(-5)),
+            ("0o17", Resolved::Unsigned(15)),
+            ("0xFf", Resolved::Unsigned(255)),
+            ("1.5", Resolved::Float(1.5)),
+            (".5", Resolved::Float(0.5)),
+            ("1e3", Resolved::Float(1000.0)),
+            ("-.inf", Resolved::Float(f64::INFINITY)),
+            ("18446744073709551616", Resolved::Float(18_446_744_073_709_551_616.0)),
+        ];
+        for (text, expected) in table {
+            assert_eq!(resolve(text), expected, "{text}");
+        }
+        for text in
+            ["", "-", "0x", "0o9", "0x-1", "inf", "nan", "infinity", "1_000", "1s", "1.2.3.4", "::1", "off", "0b1"]
+        {
+            assert_eq!(resolve(text), Resolved::Text(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn quotes_make_text_of_everything() {
+        for text in ["1", "true", "null", ""] {
+            let quoted = Scalar { text: text.to_owned(), plain: false };
+            assert_eq!(Resolved::of(&quoted), Resolved::Text(text));
+            assert_eq!(typed::<&str>(&quoted), Ok(text));
+            let plain = Scalar { plain: true, ..quoted };
+            assert!(typed::<&str>(&plain).is_err(), "{text}");
+        }
     }
 }

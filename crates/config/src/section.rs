@@ -53,7 +53,7 @@ impl<'a> Section<'a> {
 
     /// A key that has to be there.
     pub(crate) fn required<T>(&mut self, key: &'static str, read: impl FnOnce(&Entry<'a>) -> Read<T>) -> Read<T> {
-        self.known.push(key);
+        self.know(key);
         match self.find(key) {
             Some(entry) if entry.is_null() => Err(entry.wrong(Fault::new("expected a value, found nothing"))),
             Some(entry) => read(&entry),
@@ -86,7 +86,7 @@ impl<'a> Section<'a> {
 
     /// The value of a key; none where it is absent, or null.
     pub(crate) fn entry(&mut self, key: &'static str) -> Option<Entry<'a>> {
-        self.known.push(key);
+        self.know(key);
         self.find(key).filter(|entry| !entry.is_null())
     }
 
@@ -111,6 +111,12 @@ impl<'a> Section<'a> {
     /// Lets keys pass that nobody asks for: which ones there are depends on a value that could not be read.
     pub(crate) fn pass_others(&mut self) {
         self.others = true;
+    }
+
+    fn know(&mut self, key: &'static str) {
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
     }
 
     fn find(&self, key: &str) -> Option<Entry<'a>> {

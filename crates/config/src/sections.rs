@@ -40,7 +40,8 @@ pub(crate) fn read(root: &Entry<'_>) -> Read<Config> {
         let cloudflare = section.subsection("cloudflare", cloudflare::read);
         let tls = section.subsection("tls", tls::read);
         let mut exposure = listeners::Exposure::default();
-        let listeners = section.required("listeners", |list| listeners::read(list, &host_names, addresses, &mut exposure));
+        let listeners =
+            section.required("listeners", |list| listeners::read(list, &host_names, addresses, &mut exposure));
         let hosts = section.required("hosts", |list| hosts::read(list, &exposure, &upstream_names));
         let upstreams = section.optional("upstreams", |map| upstreams::read(map, &upstream_names));
         section.later(&[("tracing", Inert::Null)]);
@@ -61,7 +62,10 @@ pub(crate) fn read(root: &Entry<'_>) -> Read<Config> {
 fn version(entry: &Entry<'_>) -> Read<()> {
     match entry.typed::<u64>()? {
         1 => Ok(()),
-        other => Err(entry.wrong(Fault::new(format!("`{other}` is not a version this build reads")).help("write version: 1"))),
+        other => {
+            Err(entry
+                .wrong(Fault::new(format!("`{other}` is not a version this build reads")).help("write version: 1")))
+        }
     }
 }
 
@@ -83,9 +87,9 @@ fn unknown<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>)
     Fault::new(format!("there is no {what} `{name}`")).maybe_help(did_you_mean(name, known))
 }
 
-/// The value of a key of the root, before any section is read.
-fn of_root<'a>(root: &'a Node, key: &str) -> Option<&'a Node> {
-    let Content::Map(entries) = &root.content else { return None };
+/// The value of a key, for a look at it before its section is read.
+fn child<'a>(map: &'a Node, key: &str) -> Option<&'a Node> {
+    let Content::Map(entries) = &map.content else { return None };
     entries.iter().find(|(given, _)| given.text == key).map(|(_, node)| node)
 }
 

@@ -264,7 +264,8 @@ impl Tree {
     }
 
     fn finish(mut self) -> (Option<Node>, Vec<Problem>) {
-        let empty = |node: &Node| matches!(&node.content, Content::Scalar(scalar) if scalar.plain && scalar.text.is_empty());
+        let empty =
+            |node: &Node| matches!(&node.content, Content::Scalar(scalar) if scalar.plain && scalar.text.is_empty());
         let root = self.root.take().filter(|root| !empty(root));
         if root.is_none() {
             let start = Location { line: 1, column: 1 };

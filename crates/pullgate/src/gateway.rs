@@ -16,13 +16,15 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 
 /// A running gateway.
 #[derive(Debug)]
 pub struct Gateway {
-    runtime: Runtime,
+    /// Taken at the end.
+    runtime: Option<Runtime>,
+    handle: Handle,
     addresses: HashMap<Arc<str>, SocketAddr>,
     admin: SocketAddr,
     metrics: Metrics,
@@ -112,7 +114,8 @@ impl Gateway {
         }
         info!(address:% = admin_address, workers; "ready");
         drop(inside);
-        Ok(Self { runtime, addresses, admin: admin_address, metrics, signals, http: Some(http), finished, logs, drain })
+        let handle = runtime.handle().clone();
+        Ok(Self { runtime: Some(runtime), handle, addresses, admin: admin_address, metrics, signals, http: Some(http), finished, logs, drain })
     }
 
     /// Where a listener listens, with the port that the system chose.
@@ -135,8 +138,8 @@ impl Gateway {
 
     /// The runtime's handle, for the signals of a process.
     #[must_use]
-    pub fn handle(&self) -> &tokio::runtime::Handle {
-        self.runtime.handle()
+    pub fn handle(&self) -> &Handle {
+        &self.handle
     }
 
     /// Stops accepting, lets open requests finish within `runtime.drain` or until `hurry` resolves, then ends what is left.
@@ -147,7 +150,7 @@ impl Gateway {
         drain.send_replace(true);
         self.http = None;
         let (finished, limit) = (&mut self.finished, self.drain);
-        let left = self.runtime.block_on(async {
+        let left = self.handle.block_on(async {
             tokio::select! {
                 _ = finished.recv() => false,
                 () = tokio::time::sleep(limit) => true,
@@ -166,11 +169,22 @@ impl Gateway {
         self.end();
     }
 
-    fn end(self) {
-        self.runtime.shutdown_timeout(LAST_TASKS);
-        for log in self.logs {
+    fn end(mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(LAST_TASKS);
+        }
+        for log in &self.logs {
             // What cannot be written by then is lost: an output that blocks must not keep a process from its end.
             let _ = log.settle(LAST_LINES);
+        }
+    }
+}
+
+impl Drop for Gateway {
+    /// Ends at once, wherever it is dropped: a runtime may not wait for another.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
         }
     }
 }

@@ -13,12 +13,15 @@ use crate::yaml::Content;
 pub(super) fn read(section: &mut Section<'_>, shown: Shown) -> Read<Option<Certificate>> {
     let entry = section.entry("certificate");
     match (entry, shown) {
-        (None, Shown::Tls) => Err(section.demand("certificate", Fault::new("missing: an https listener serves this host"))),
+        (None, Shown::Tls) => {
+            Err(section.demand("certificate", Fault::new("missing: an https listener serves this host")))
+        }
         (None, Shown::Plain | Shown::Nowhere | Shown::Unclear) => Ok(None),
         (Some(entry), Shown::Tls | Shown::Unclear) => pair(&entry).map(Some),
         (Some(entry), Shown::Plain | Shown::Nowhere) => {
             let pair = pair(&entry);
-            let useless = entry.misplaced(Fault::new("no https listener serves this host").help("remove `certificate`"));
+            let useless =
+                entry.misplaced(Fault::new("no https listener serves this host").help("remove `certificate`"));
             pair.and(Err(useless))
         }
     }
@@ -26,7 +29,8 @@ pub(super) fn read(section: &mut Section<'_>, shown: Shown) -> Read<Option<Certi
 
 fn pair(entry: &Entry<'_>) -> Read<Certificate> {
     if let Content::List(_) = entry.node.content {
-        return Err(entry.wrong(Fault::new(format!("a list of certificates is {NOT_YET}")).help("write one {chain: …, key: …}")));
+        return Err(entry
+            .wrong(Fault::new(format!("a list of certificates is {NOT_YET}")).help("write one {chain: …, key: …}")));
     }
     entry.section(|section| {
         let mut found = (None, None);

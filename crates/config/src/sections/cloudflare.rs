@@ -28,7 +28,8 @@ fn ranges(section: &mut Section<'_>) -> Read<Networks> {
     let list = match (source, file) {
         (Ok(Source::File), None) => Err(section.demand("file", Fault::new("missing: `source: file` reads it"))),
         (Ok(Source::Builtin | Source::Api), Some(file)) => {
-            Err(file.misplaced(Fault::new("only `source: file` reads a file").help("remove `file`, or write source: file")))
+            Err(file
+                .misplaced(Fault::new("only `source: file` reads a file").help("remove `file`, or write source: file")))
         }
         (_, Some(file)) => from_file(&file),
         (_, None) => Ok(ranges::builtin()),
@@ -51,6 +52,7 @@ fn source(entry: &Entry<'_>) -> Read<Source> {
 fn from_file(entry: &Entry<'_>) -> Read<Vec<IpNet>> {
     let path = entry.typed::<&str>()?;
     let bytes = super::file(entry, path)?;
-    let list = entry.loading.world.ranges(&bytes).map_err(|error| entry.wrong(Fault::new(format!("`{path}`: {error}"))))?;
+    let list =
+        entry.loading.world.ranges(&bytes).map_err(|error| entry.wrong(Fault::new(format!("`{path}`: {error}"))))?;
     ranges::admissible(list).map_err(|error| entry.wrong(Fault::new(format!("`{path}`: {error}"))))
 }

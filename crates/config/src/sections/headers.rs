@@ -39,7 +39,9 @@ pub(super) fn name(text: &str) -> Result<HeaderName, Fault> {
 fn editable(text: &str) -> Result<HeaderName, Fault> {
     let name = name(text)?;
     if OF_THE_CONNECTION.contains(&name.as_str()) {
-        return Err(Fault::new(format!("`{text}` belongs to the connection, which the gateway looks after")).help("remove it"));
+        return Err(
+            Fault::new(format!("`{text}` belongs to the connection, which the gateway looks after")).help("remove it")
+        );
     }
     Ok(name)
 }

@@ -42,9 +42,8 @@ fn host(section: &mut Section<'_>, neighbours: &mut Neighbours<'_>) -> Read<Host
         section.map().warn(Fault::new("no listener serves this host"));
     }
     let certificate = certificate::read(section, shown);
-    let origin_pull = section.required("origin_pull", |entry| {
-        entry.section(|section| origin_pull::read(section, &mut neighbours.trusts))
-    });
+    let origin_pull = section
+        .required("origin_pull", |entry| entry.section(|section| origin_pull::read(section, &mut neighbours.trusts)));
     let visitor = section.subsection("visitor", visitor::read);
     let headers = section.subsection("headers", |section| headers::read(section, &[]));
     let response_headers = section.subsection("response_headers", |section| headers::read(section, &headers::TELLTALE));

@@ -1,10 +1,10 @@
 //! Section `listeners`.
 
-use super::{label, networks, of_root, unknown};
+use super::{child, label, networks, unknown};
+use crate::duration;
 use crate::entry::{Entry, Unique};
 use crate::loading::{Fault, Read};
 use crate::model::{Limits, Listener, Protocol, ServedHosts, Sources};
-use crate::scalar;
 use crate::section::{Inert, NOT_YET, Section};
 use crate::yaml::{Content, Node};
 use pullgate_policy::Networks;
@@ -60,10 +60,10 @@ pub(super) struct HostNames(HashSet<String>);
 
 impl HostNames {
     pub(super) fn of(root: &Node) -> Self {
-        let Some(Content::List(hosts)) = of_root(root, "hosts").map(|hosts| &hosts.content) else {
+        let Some(Content::List(hosts)) = child(root, "hosts").map(|hosts| &hosts.content) else {
             return Self(HashSet::new());
         };
-        let name = |host: &Node| match &of_root(host, "name")?.content {
+        let name = |host: &Node| match &child(host, "name")?.content {
             Content::Scalar(scalar) => Some(scalar.text.clone()),
             _ => None,
         };
@@ -140,7 +140,11 @@ pub(super) fn address(entry: &Entry<'_>, addresses: &mut Unique) -> Read<SocketA
 
 fn served(entry: &Entry<'_>, known: &HostNames) -> Read<ServedHosts> {
     if let Content::Scalar(scalar) = &entry.node.content {
-        return if scalar.text == "all" { Ok(ServedHosts::All) } else { Err(entry.unexpected("all, or a list of host names")) };
+        return if scalar.text == "all" {
+            Ok(ServedHosts::All)
+        } else {
+            Err(entry.unexpected("all, or a list of host names"))
+        };
     }
     let mut names = Unique::new("the host");
     let served = entry.full_list("all, or the name of a host", |item| {
@@ -195,15 +199,16 @@ fn kernel_filter(entry: &Entry<'_>) -> Read<()> {
 }
 
 fn limits(section: &mut Section<'_>) -> Read<Limits> {
-    let mut timeout = |key, seconds| section.or(key, Duration::from_secs(seconds), |entry| entry.written(scalar::timeout));
+    let mut timeout =
+        |key, seconds| section.or(key, Duration::from_secs(seconds), |entry| entry.written(duration::timeout));
     let handshake_timeout = timeout("handshake_timeout", 10);
     let header_timeout = timeout("header_timeout", 10);
     let body_timeout = timeout("body_timeout", 60);
     let write_timeout = timeout("write_timeout", 60);
     // Cloudflare keeps idle connections 900 s: longer than that, and it is the edge that closes first.
     let idle_timeout = timeout("idle_timeout", 920);
-    let later = ["connections", "connections_per_source", "header_bytes", "header_count", "http2_streams", "requests_per_connection"];
-    section.later(&later.map(|key| (key, Inert::Nothing)));
+    section.later(&[("connections_per_source", Inert::Null), ("requests_per_connection", Inert::Null)]);
+    section.later(&["connections", "header_bytes", "header_count", "http2_streams"].map(|key| (key, Inert::Nothing)));
     Ok(Limits {
         handshake_timeout: handshake_timeout?,
         header_timeout: header_timeout?,

@@ -23,8 +23,10 @@ fn access(text: &str) -> Result<AccessLog, Fault> {
         // A bare word is a slip more likely than a file: `stderr` would silently become one.
         _ if text.contains(['/', '.']) => Ok(AccessLog::File(text.into())),
         _ => {
-            let help = closest(text, ["stdout", "off"])
-                .map_or_else(|| format!("write ./{text} for a file of this name"), |word| format!("did you mean `{word}`?"));
+            let help = closest(text, ["stdout", "off"]).map_or_else(
+                || format!("write ./{text} for a file of this name"),
+                |word| format!("did you mean `{word}`?"),
+            );
             Err(Fault::new(format!("expected stdout, off or a path, found `{text}`")).help(help))
         }
     }

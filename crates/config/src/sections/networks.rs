@@ -14,7 +14,8 @@ pub(super) fn network(entry: &Entry<'_>) -> Read<IpNet> {
     let network = entry.written(|text| {
         let single = || text.parse::<IpAddr>().map(IpNet::from);
         text.parse::<IpNet>().or_else(|_| single()).map_err(|_| {
-            Fault::new(format!("`{text}` is not a network")).help("write 203.0.113.0/24, 2001:db8::/32 or a single address")
+            Fault::new(format!("`{text}` is not a network"))
+                .help("write 203.0.113.0/24, 2001:db8::/32 or a single address")
         })
     })?;
     if network.addr() != network.network() {

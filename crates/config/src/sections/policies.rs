@@ -21,16 +21,8 @@ enum Kind {
 }
 
 /// Kinds that the reference describes and this version does not have.
-const LATER: [&str; 8] = [
-    "proof",
-    "edge-secret",
-    "access",
-    "client-certificate",
-    "countries",
-    "rate-limit",
-    "expression",
-    "forward-auth",
-];
+const LATER: [&str; 8] =
+    ["proof", "edge-secret", "access", "client-certificate", "countries", "rate-limit", "expression", "forward-auth"];
 
 fn rule(kind: Kind, section: &mut Section<'_>) -> Read<Arc<dyn Policy>> {
     match kind {
@@ -44,7 +36,9 @@ fn client_networks(section: &mut Section<'_>) -> Read<Arc<dyn Policy>> {
     let deny = section.or("deny", Vec::new(), networks::read);
     let (allow, deny) = (allow?, deny?);
     if allow.is_empty() && deny.is_empty() {
-        return Err(section.map().wrong(Fault::new("a policy without networks decides nothing").help("give allow or deny a network")));
+        return Err(section
+            .map()
+            .wrong(Fault::new("a policy without networks decides nothing").help("give allow or deny a network")));
     }
     Ok(Arc::new(ClientNetworks::new(Networks::new(allow), Networks::new(deny))))
 }

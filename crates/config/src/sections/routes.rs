@@ -30,7 +30,8 @@ fn route(
         names.claim(entry, &name)?;
         Ok(name)
     });
-    let path = section.or("path", PathPattern::Prefix(String::new()), |entry| entry.written(|text| text.parse().map_err(Fault::new)));
+    let path = section
+        .or("path", PathPattern::Prefix(String::new()), |entry| entry.written(|text| text.parse().map_err(Fault::new)));
     let methods = section.optional("methods", methods);
     let free = match (&path, &methods) {
         (Ok(path), Ok(methods)) => taken.claim(section, path, methods.as_deref()),
@@ -73,7 +74,8 @@ impl Taken {
         };
         let entry = section.entry("path").unwrap_or_else(|| section.map().clone());
         let before = self.0.entry(key).or_default();
-        let wanted: Vec<Option<Method>> = methods.map_or_else(|| vec![None], |list| list.iter().cloned().map(Some).collect());
+        let wanted: Vec<Option<Method>> =
+            methods.map_or_else(|| vec![None], |list| list.iter().cloned().map(Some).collect());
         let clash = before.iter().find(|(taken, _)| taken.is_none() || wanted.contains(taken)).cloned();
         before.extend(wanted.into_iter().map(|method| (method, entry.at())));
         match clash {
@@ -114,7 +116,9 @@ fn respond(section: &mut Section<'_>) -> Read<RouteAction> {
     let location = section.optional("location", |entry| entry.parsed(location));
     let (status, location) = (status?, location?);
     if status.is_redirection() && location.is_none() {
-        return Err(section.demand("location", Fault::new(format!("missing: {} sends the client elsewhere", status.as_u16()))));
+        return Err(
+            section.demand("location", Fault::new(format!("missing: {} sends the client elsewhere", status.as_u16())))
+        );
     }
     Ok(RouteAction::Respond { status, location })
 }

@@ -1,10 +1,10 @@
 //! Section `upstreams`.
 
-use super::{label, of_root, unknown};
+use super::{child, label, unknown};
+use crate::duration;
 use crate::entry::{Entry, Unique};
 use crate::loading::{Fault, Read};
 use crate::model::{Server, Upstream, UpstreamTimeouts};
-use crate::scalar;
 use crate::section::{Inert, NOT_YET, Section};
 use crate::yaml::{Content, Node};
 use pullgate_policy::hosts::normal_name;
@@ -22,8 +22,10 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn of(root: &Node) -> Self {
-        let index = match of_root(root, "upstreams").map(|upstreams| &upstreams.content) {
-            Some(Content::Map(entries)) => entries.iter().enumerate().map(|(at, (key, _))| (key.text.clone(), at)).collect(),
+        let index = match child(root, "upstreams").map(|upstreams| &upstreams.content) {
+            Some(Content::Map(entries)) => {
+                entries.iter().enumerate().map(|(at, (key, _))| (key.text.clone(), at)).collect()
+            }
             _ => HashMap::new(),
         };
         Self { index, used: RefCell::default() }
@@ -59,11 +61,12 @@ pub(super) fn read(map: &Entry<'_>, names: &Names) -> Read<Vec<Upstream>> {
 
 fn upstream(section: &mut Section<'_>) -> Read<(Vec<Server>, UpstreamTimeouts)> {
     let mut labels = Unique::new("the server");
-    let servers = section.required("servers", |list| list.full_list("at least one server", |item| server(item, &mut labels)));
+    let servers =
+        section.required("servers", |list| list.full_list("at least one server", |item| server(item, &mut labels)));
     let balance = section.optional("balance", balance);
     let timeouts = section.subsection("timeouts", timeouts);
     section.later(&[("protocol", Inert::Word("http1")), ("tls", Inert::Null)]);
-    section.later(&["retries", "health", "ejection", "max_requests"].map(|key| (key, Inert::Nothing)));
+    section.later(&[("retries", Inert::Nothing), ("health", Inert::Null), ("ejection", Inert::Nothing), ("max_requests", Inert::Null)]);
     balance?;
     Ok((servers?, timeouts?))
 }
@@ -81,7 +84,8 @@ fn server(entry: &Entry<'_>, labels: &mut Unique) -> Read<Server> {
         Place::Address(address) => Ok(Server::Tcp { label: text.into(), address }),
         Place::Name => {
             let resolved = entry.loading.world.resolve(text);
-            let address = resolved.map_err(|error| entry.wrong(Fault::new(format!("cannot resolve `{text}`: {error}"))))?;
+            let address =
+                resolved.map_err(|error| entry.wrong(Fault::new(format!("cannot resolve `{text}`: {error}"))))?;
             Ok(Server::Tcp { label: text.into(), address })
         }
     }
@@ -126,7 +130,8 @@ fn balance(entry: &Entry<'_>) -> Read<()> {
 }
 
 fn timeouts(section: &mut Section<'_>) -> Read<UpstreamTimeouts> {
-    let mut timeout = |key, seconds| section.or(key, Duration::from_secs(seconds), |entry| entry.written(scalar::timeout));
+    let mut timeout =
+        |key, seconds| section.or(key, Duration::from_secs(seconds), |entry| entry.written(duration::timeout));
     let connect = timeout("connect", 3);
     let read = timeout("read", 60);
     let write = timeout("write", 30);

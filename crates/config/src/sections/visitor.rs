@@ -15,7 +15,8 @@ enum WhenMissing {
 }
 
 pub(super) fn read(section: &mut Section<'_>) -> Read<VisitorRule> {
-    let address_header = section.or("address_header", HeaderName::from_static("cf-connecting-ip"), |entry| entry.written(name));
+    let address_header =
+        section.or("address_header", HeaderName::from_static("cf-connecting-ip"), |entry| entry.written(name));
     let missing = section.or("missing", WhenMissing::Refuse, Entry::typed);
     section.later(&[("features", Inert::EmptyList), ("client_certificate", Inert::Null), ("forwarded", Inert::False)]);
     let missing = match missing? {

@@ -1,1 +1,207 @@
-//! t
+//! Files that are right, and what they become.
+
+use super::*;
+use crate::model::*;
+use pullgate_policy::Networks;
+use pullgate_policy::hosts::{HostName, HostPattern};
+use pullgate_policy::origin_pull::OriginPull;
+use pullgate_policy::policies::{KINDS, Mode};
+use pullgate_policy::routes::{PathPattern, RouteAction};
+use pullgate_policy::template::Template;
+use pullgate_policy::visitor::Missing;
+use std::sync::Arc;
+use std::time::Duration;
+
+const COMPLETE: &str = include_str!("complete.yaml");
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn networks(list: &[&str]) -> Networks {
+    Networks::new(list.iter().map(|network| network.parse().unwrap()))
+}
+
+#[test]
+fn the_least_file_gets_the_defaults_of_the_reference() {
+    let Loaded { config, warnings } = right(MINIMAL);
+    assert_eq!(warnings, []);
+    let Config { runtime, admin, log, cloudflare, listeners, tls, hosts, upstreams } = config;
+    assert_eq!((runtime.workers, runtime.drain, runtime.upstream_idle), (None, seconds(30), 1024));
+    assert_eq!(admin.address, "127.0.0.1:9090".parse().unwrap());
+    assert_eq!((log.level, log.format, log.access), (LogLevel::Info, LogFormat::Json, AccessLog::Stdout));
+    assert!(log.redact_query.is_empty());
+    assert_eq!(cloudflare, Networks::new(pullgate_policy::ranges::builtin()));
+    assert_eq!(tls, Tls { tls12: true, tls13: true, http2: true });
+
+    let [Listener { name, address, hosts: served, protocol, ipv6_only, sources, limits }] = listeners.as_slice() else {
+        panic!("{listeners:?}")
+    };
+    assert_eq!((&**name, *address), ("https", "[::]:8443".parse().unwrap()));
+    assert_eq!((served, *protocol, *ipv6_only), (&ServedHosts::All, Protocol::Https, false));
+    assert_eq!(*sources, Sources::Cloudflare);
+    let (handshake_timeout, header_timeout) = (seconds(10), seconds(10));
+    let (body_timeout, write_timeout, idle_timeout) = (seconds(60), seconds(60), seconds(920));
+    assert_eq!(*limits, Limits { handshake_timeout, header_timeout, body_timeout, write_timeout, idle_timeout });
+
+    let [Host { rule, certificate }] = hosts.as_slice() else { panic!("{hosts:?}") };
+    let certificate = certificate.as_ref().unwrap();
+    assert_eq!(certificate.chain_path.to_str(), Some("shop.pem"));
+    assert_eq!((certificate.chain.as_slice(), certificate.key.as_slice()), (&b"chain 1 until 2027"[..], &b"key 1"[..]));
+    assert!(!rule.default && matches!(rule.origin_pull, OriginPull::Require(_)));
+    assert_eq!((rule.visitor.address_header.as_str(), rule.visitor.missing), ("cf-connecting-ip", Missing::Refuse));
+    assert!(rule.headers.set.is_empty() && rule.headers.remove.is_empty() && rule.policies.is_empty());
+    assert_eq!(rule.response_headers.remove, ["server", "x-powered-by"]);
+    assert_eq!(rule.routes[0].path, PathPattern::Prefix(String::new()));
+    assert_eq!(rule.routes[0].action, RouteAction::Upstream { index: 0, strip_prefix: false });
+
+    let UpstreamTimeouts { connect, read, write, idle } = upstreams[0].timeouts;
+    assert_eq!([connect, read, write, idle], [3, 60, 30, 60].map(seconds));
+}
+
+#[test]
+fn every_key_of_this_version_arrives() {
+    let Loaded { config, warnings } = right(COMPLETE);
+    assert_eq!(warnings, []);
+    assert_eq!(config.runtime.workers.map(std::num::NonZeroUsize::get), Some(4));
+    assert_eq!((config.runtime.drain, config.runtime.upstream_idle), (seconds(90), 64));
+    assert_eq!(config.admin.address, "127.0.0.1:9191".parse().unwrap());
+    assert_eq!((config.log.level, config.log.format), (LogLevel::Debug, LogFormat::Text));
+    assert_eq!(config.log.access, AccessLog::File("./access.log".into()));
+    assert_eq!(config.log.redact_query, ["token", "code"]);
+    let ranges = ["173.245.48.0/20", "2400:cb00::/32", "198.51.100.0/24", "2001:db8::1/128"];
+    assert_eq!(config.cloudflare, networks(&ranges));
+    assert_eq!(config.tls, Tls { tls12: false, tls13: true, http2: false });
+
+    let [https, http, any] = config.listeners.as_slice() else { panic!("three listeners") };
+    assert_eq!((https.address, https.ipv6_only), ("[::]:8443".parse().unwrap(), true));
+    assert_eq!(https.hosts, ServedHosts::Only(vec![HostName::new("shop"), HostName::new("api")]));
+    assert_eq!(https.limits.write_timeout, Duration::from_millis(250));
+    let Limits { handshake_timeout, header_timeout, body_timeout, write_timeout: _, idle_timeout } = https.limits;
+    assert_eq!([handshake_timeout, header_timeout, body_timeout, idle_timeout], [1, 2, 3, 300].map(seconds));
+    assert_eq!((http.protocol, &http.hosts), (Protocol::Http, &ServedHosts::All));
+    assert_eq!(http.sources, Sources::Networks(networks(&["10.0.0.0/8", "fd00::/8"])));
+    assert_eq!(any.sources, Sources::Any);
+}
+
+#[test]
+fn hosts_become_rules() {
+    let hosts = right(COMPLETE).config.hosts;
+    let [shop, api, redirect] = hosts.as_slice() else { panic!("three hosts") };
+    let rule = &shop.rule;
+    assert_eq!(rule.name, HostName::new("shop"));
+    let exact = HostPattern::Exact("shop.example.com".into());
+    assert_eq!(rule.hostnames, [exact, HostPattern::Wildcard(".shop.example.com".into())]);
+    assert!(rule.default && !api.rule.default);
+    assert_eq!((rule.visitor.address_header.as_str(), rule.visitor.missing), ("true-client-ip", Missing::Source));
+    let names: Vec<_> = rule.headers.set.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["x-visitor", "x-static"]);
+    assert!(matches!(rule.headers.set[0].1, Template::Parts(_)));
+    assert_eq!(rule.headers.remove, ["x-debug"]);
+    assert!(rule.response_headers.remove.is_empty() && rule.response_headers.set.len() == 1);
+    assert!(matches!(redirect.rule.origin_pull, OriginPull::Off));
+    assert!(redirect.certificate.is_none() && api.certificate.is_some());
+}
+
+#[test]
+fn hosts_with_the_same_cas_in_any_order_share_one_trust() {
+    let hosts = right(COMPLETE).config.hosts;
+    let (OriginPull::Require(first), OriginPull::Observe(second)) =
+        (&hosts[0].rule.origin_pull, &hosts[1].rule.origin_pull)
+    else {
+        panic!("{hosts:?}")
+    };
+    assert_eq!(first.anchors().len(), 2);
+    assert!(Arc::ptr_eq(first, second));
+}
+
+#[test]
+fn policies_keep_their_order_labels_and_modes() {
+    let hosts = right(COMPLETE).config.hosts;
+    let rule = &hosts[0].rule;
+    let listed = |policies: &[pullgate_policy::Attached]| -> Vec<(String, Mode)> {
+        policies.iter().map(|attached| (attached.label.to_string(), attached.mode)).collect()
+    };
+    let expected = [("client-networks".to_owned(), Mode::Enforce), ("our-workers".to_owned(), Mode::Observe)];
+    assert_eq!(listed(&rule.policies), expected);
+    assert_eq!(listed(&rule.routes[1].policies), [("workers".to_owned(), Mode::Enforce)]);
+    let shown = format!("{:?}", rule.policies[1].policy);
+    assert!(shown.contains("\"example.com\""), "{shown}");
+}
+
+#[test]
+fn routes_name_upstreams_by_their_place_in_the_map() {
+    let config = right(COMPLETE).config;
+    let routes = &config.hosts[0].rule.routes;
+    assert_eq!(routes[0].path, PathPattern::Exact("/status".into()));
+    assert_eq!(routes[0].action, RouteAction::Upstream { index: 0, strip_prefix: false });
+    assert_eq!(routes[1].action, RouteAction::Upstream { index: 1, strip_prefix: true });
+    assert_eq!(routes[1].methods, Some(vec![http::Method::GET, http::Method::POST]));
+    assert_eq!(&*config.upstreams[0].name, "app");
+    assert_eq!(
+        config.upstreams[0].servers,
+        [
+            Server::Unix("/run/app.sock".into()),
+            Server::Tcp { label: "app.internal:9000".into(), address: "10.0.0.7:9000".parse().unwrap() },
+        ]
+    );
+    let RouteAction::Respond { status, location } = &config.hosts[2].rule.routes[0].action else {
+        panic!("{config:?}")
+    };
+    assert_eq!((status.as_u16(), location.as_ref().unwrap().as_bytes()), (301, &b"https://shop.example.com/"[..]));
+}
+
+#[test]
+fn files_are_read_by_the_path_as_it_is_written() {
+    let world = Village::default();
+    load("conf/test.yaml", MINIMAL, &world).unwrap();
+    assert_eq!(*world.read.borrow(), [std::path::Path::new("shop.pem"), "shop.key".as_ref()]);
+}
+
+#[test]
+fn every_kind_in_the_register_is_known_here() {
+    for kind in KINDS {
+        let text = with(MINIMAL, "    routes:", &format!("    policies: [{{kind: {kind}}}]\n    routes:"));
+        if let Err(problems) = load("test.yaml", &text, &Village::default()) {
+            assert!(problems.list().iter().all(|problem| !problem.key.ends_with(".kind")), "{problems}");
+        }
+    }
+}
+
+#[test]
+fn what_is_left_out_null_or_inert_loads() {
+    let table = [
+        (
+            "version: 1\n",
+            "version: 1\nruntime: null\nadmin: ~\nlog:\ntls: {}\ncloudflare: {ranges: {source: builtin, file: null}}\n",
+        ),
+        ("    routes:", "    visitor: {features: [], client_certificate: null, forwarded: false}\n    routes:"),
+        ("    routes:", "    policies: []\n    headers: {set: {}, remove: []}\n    routes:"),
+        ("mode: require", "mode: \"require\", trust: null, pins: [], crl: ~"),
+        ("mode: require", "mode: off"),
+        ("mode: require", "mode: off, trust: [cloudflare]"),
+        ("address: \"[::]:8443\"", "address: 0.0.0.0:8443, proxy_protocol: null, kernel_filter: 'off'"),
+        ("servers:", "protocol: http1, tls: null, balance: round_robin, servers:"),
+        ("upstream: shop", "upstream: shop, cache: null, methods: null, strip_prefix: false"),
+    ];
+    for (from, to) in table {
+        assert_eq!(right(&with(MINIMAL, from, to)).warnings, [], "{to}");
+    }
+    right(&format!("---\n{MINIMAL}...\n"));
+    right(&format!("\u{feff}{MINIMAL}"));
+    right(&MINIMAL.replace('\n', "\r\n"));
+}
+
+#[test]
+fn plain_listeners_need_neither_certificate_nor_upstream() {
+    let text = "\
+version: 1
+listeners: [{name: http, address: 0.0.0.0:8080, protocol: http}]
+hosts:
+  - name: shop
+    hostnames: [shop.example.com]
+    origin_pull: {mode: require}
+    routes: [{name: all, respond: {status: 308, location: \"https://shop.example.com/\"}}]
+";
+    assert!(right(text).config.upstreams.is_empty());
+}

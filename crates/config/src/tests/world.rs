@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// 2026-01-01, in the shared CA's time.
@@ -24,7 +25,7 @@ pub(super) struct Village {
 
 impl Default for Village {
     fn default() -> Self {
-        let certificate_files = [
+        let texts = [
             ("shop.pem", "chain 1 until 2027"),
             ("shop.key", "key 1"),
             ("old.pem", "chain 1 until 2025"),
@@ -36,21 +37,32 @@ impl Default for Village {
             ("ranges-v4.txt", "173.245.48.0/20\n"),
             ("ranges-private.txt", "10.0.0.0/8\n2400:cb00::/32\n"),
         ];
-        let text = certificate_files.map(|(name, text)| (name, text.as_bytes().to_vec()));
-        let cas = [
-            ("ca.pem", ca("in force", 2020, 2030)),
-            ("ca-old.pem", ca("old", 2010, 2020)),
-            ("ca-new.pem", ca("new", 2027, 2030)),
-        ];
+        let text = texts.map(|(name, text)| (name, text.as_bytes().to_vec()));
+        let cas = CAS.iter().map(|(name, pem)| (*name, pem.clone()));
         Self {
             files: text.into_iter().chain(cas).map(|(name, bytes)| (name.into(), bytes)).collect(),
-            variables: [("PORT", "8443"), ("EMPTY", ""), ("HOST", "env.example.com"), ("LIST", "[a, b]"), ("DOLLAR", "${PORT}")]
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into(),
+            variables: [
+                ("PORT", "8443"),
+                ("EMPTY", ""),
+                ("HOST", "env.example.com"),
+                ("LIST", "[a, b]"),
+                ("DOLLAR", "${PORT}"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
             read: RefCell::default(),
         }
     }
 }
+
+/// CAs are made once: a key costs more than a load.
+static CAS: LazyLock<[(&str, Vec<u8>); 3]> = LazyLock::new(|| {
+    [
+        ("ca.pem", ca("in force", 2020, 2030)),
+        ("ca-old.pem", ca("old", 2010, 2020)),
+        ("ca-new.pem", ca("new", 2027, 2030)),
+    ]
+});
 
 /// A CA in PEM form.
 fn ca(name: &str, from: i32, to: i32) -> Vec<u8> {

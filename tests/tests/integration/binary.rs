@@ -1,0 +1,160 @@
+//! The binary itself: commands, exit codes, signals. `make test` builds it before this runs.
+
+use pullgate_tests::client::curl;
+use pullgate_tests::origin::Origin;
+use pullgate_tests::stage::{Props, Recipe, eventually};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+/// The binary beside this test's own folder.
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let path = test.parent().and_then(Path::parent).unwrap().join("pullgate");
+    assert!(path.exists(), "{} is missing: run `make test`, or `cargo build` first", path.display());
+    path
+}
+
+fn pullgate(arguments: &[&str]) -> Output {
+    Command::new(binary()).args(arguments).env_remove("PULLGATE_CONFIG").output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Ports that were free a moment ago.
+fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
+    let sockets: [TcpListener; COUNT] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    sockets.map(|socket| socket.local_addr().unwrap().port())
+}
+
+/// A running binary that ends with its test.
+struct Running(Child);
+
+impl Running {
+    fn start(file: &Path) -> Self {
+        let mut command = Command::new(binary());
+        command.args(["run", "--config"]).arg(file).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(command.spawn().unwrap())
+    }
+
+    fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([name, &self.0.id().to_string()]).status().unwrap().success());
+    }
+
+    async fn end(mut self) -> (ExitStatus, String, String) {
+        let mut status = None;
+        assert!(eventually(|| {
+            status = self.0.try_wait().unwrap();
+            status.is_some()
+        })
+        .await);
+        let mut output = (String::new(), String::new());
+        std::io::Read::read_to_string(&mut self.0.stdout.take().unwrap(), &mut output.0).unwrap();
+        std::io::Read::read_to_string(&mut self.0.stderr.take().unwrap(), &mut output.1).unwrap();
+        (status.unwrap(), output.0, output.1)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn recipe(https: u16, admin: u16) -> Recipe {
+    Recipe {
+        head: format!("version: 1\nadmin: {{address: '127.0.0.1:{admin}'}}\ncloudflare: {{ranges: {{extra: [127.0.1.0/24]}}}}\n"),
+        listeners: format!("listeners:\n  - {{name: https, address: '127.0.0.1:{https}'}}\n"),
+        ..Recipe::default()
+    }
+}
+
+#[tokio::test]
+async fn run_serves_curl_over_both_versions_and_signals_end_it() {
+    let props = Props::new();
+    let origin = Origin::start().await;
+    let [https, admin] = free_ports();
+    let file = props.write(&recipe(https, admin), &origin.address().to_string());
+    let edge = props.edge().write(props.path(), "edge");
+    props.server_ca.write(props.path(), "server-ca");
+    let admin = format!("127.0.0.1:{admin}");
+    for (signal, rounds) in [("-TERM", 1), ("-INT", 2)] {
+        let running = Running::start(&file);
+        assert!(eventually(|| pullgate(&["healthcheck", "--address", &admin]).status.code() == Some(0)).await);
+        let (ca, chain, key) = (props.path().join("server-ca.pem"), edge.chain.clone(), edge.key.clone());
+        for (version, shown) in [("--http1.1", "HTTP/1.1 200"), ("--http2", "HTTP/2 200")] {
+            let output = curl(&[
+                version,
+                "--include",
+                "--interface",
+                "127.0.1.1",
+                "--resolve",
+                &format!("shop.example.com:{https}:127.0.0.1"),
+                "--cacert",
+                ca.to_str().unwrap(),
+                "--cert",
+                chain.to_str().unwrap(),
+                "--key",
+                key.to_str().unwrap(),
+                "--header",
+                "CF-Connecting-IP: 203.0.113.7",
+                &format!("https://shop.example.com:{https}/"),
+            ])
+            .await;
+            assert!(output.stdout.starts_with(shown) && output.stdout.ends_with("hello from the origin\n"), "{output:?}");
+        }
+        assert_eq!(pullgate(&["healthcheck", "--config", file.to_str().unwrap()]).status.code(), Some(0));
+        running.signal("-HUP");
+        running.signal(signal);
+        let (status, stdout, stderr) = running.end().await;
+        assert_eq!(status.code(), Some(0), "{signal}: {stderr}");
+        assert_eq!(stdout.lines().count(), 2, "{stdout}");
+        assert!(stdout.lines().all(|line| line.contains(r#""http.response.status_code":200"#)), "{stdout}");
+        assert!(stderr.contains("SIGHUP") && stderr.contains(r#""message":"ready""#), "{stderr}");
+        assert_eq!(origin.ledger().len(), 2 * rounds);
+    }
+    let gone = pullgate(&["healthcheck", "--address", &admin]);
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(text(&gone.stderr).contains("nothing answers on"), "{gone:?}");
+}
+
+#[test]
+fn check_reports_and_exits_with_2_for_a_bad_configuration() {
+    let props = Props::new();
+    let good = props.write(&recipe(8443, 9090), "127.0.0.1:9");
+    let output = pullgate(&["check", "-c", good.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(text(&output.stdout).ends_with(": ok: 1 listener, 5 hosts, 1 upstream\n"), "{output:?}");
+
+    let bad = props.write(&Recipe { hosts: "hosts: []\n".into(), ..recipe(8443, 9090) }, "127.0.0.1:9");
+    for command in ["check", "run"] {
+        let output = pullgate(&[command, "-c", bad.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(text(&output.stderr).contains("error: hosts:"), "{output:?}");
+    }
+    let output = pullgate(&["check", "--format", "json", "-c", bad.to_str().unwrap()]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &report["ok"], &report["problems"][0]["key"]), (Some(2), &false.into(), &"hosts".into()));
+
+    let missing = pullgate(&["check", "-c", "no-such-file.yaml"]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(text(&missing.stderr).starts_with("no-such-file.yaml: "), "{missing:?}");
+}
+
+#[test]
+fn usage_errors_exit_with_2_and_help_with_0() {
+    for (arguments, code) in [(&["--help"][..], 0), (&["run", "--help"], 0), (&["--version"], 0), (&[], 2), (&["rnu"], 2), (&["run", "--nope"], 2)] {
+        assert_eq!(pullgate(arguments).status.code(), Some(code), "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_demo_comes_out_right() {
+    let output = pullgate(&["demo", "--once"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("5 of 5 came out right."), "{}", text(&output.stdout));
+}

@@ -1,0 +1,122 @@
+//! Configurations as files: each in `conf/` loads, and bad ones name every problem with its place.
+
+use pullgate_tests::pki::Authority;
+use pullgate_tests::stage::{Props, Recipe, refusal, start};
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Copies `conf/` beside throw-away certificates of the names that it uses.
+fn with_certificates() -> (tempfile::TempDir, Vec<PathBuf>) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = Vec::new();
+    for part in ["", "examples"] {
+        let target = folder.path().join(part);
+        std::fs::create_dir_all(target.join("certs")).unwrap();
+        let authority = Authority::new("server CA");
+        authority.leaf().dns(&["shop.example.com", "*.shop.example.com"]).usage_server().issue().write(&target.join("certs"), "shop");
+        authority.leaf().dns(&["blog.example.com"]).usage_server().issue().write(&target.join("certs"), "blog");
+        Authority::new("origin-pull CA").write(&target.join("certs"), "origin-pull-ca");
+        for entry in std::fs::read_dir(root().join("conf").join(part)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "yaml") {
+                let copy = target.join(path.file_name().unwrap());
+                std::fs::copy(&path, &copy).unwrap();
+                files.push(copy);
+            }
+        }
+    }
+    (folder, files)
+}
+
+#[test]
+fn every_file_in_conf_loads_without_a_warning() {
+    let (_folder, files) = with_certificates();
+    assert!(files.len() >= 5, "{files:?}");
+    for file in files {
+        let loaded = pullgate::load(&file).unwrap_or_else(|error| panic!("{error}"));
+        assert!(loaded.warnings.list().is_empty(), "{}", loaded.warnings);
+    }
+}
+
+#[test]
+fn all_problems_come_at_once_with_their_places() {
+    let props = Props::new();
+    let recipe = Recipe {
+        head: "version: 1\nruntime: {wokers: 2}\nlog: {level: loud}\n".into(),
+        listeners: "listeners:\n  - {name: https, address: nowhere, kernel_filter: require}\n".into(),
+        hosts: "hosts:
+  - name: shop
+    hostnames: [shop.example.com, shop.example.com]
+    certificate: {chain: missing.pem, key: server.key}
+    origin_pull: {mode: require, trust: [server.key]}
+    routes: [{name: all, upstream: shpo}]
+  - name: blog
+    hostnames: []
+    origin_pull: {}
+    routes: []
+"
+        .into(),
+        upstreams: "upstreams:\n  shop: {servers: []}\n".into(),
+    };
+    let problems = refusal(&props, &recipe);
+    for expected in [
+        "pullgate.yaml:2:11: error: runtime.wokers:",
+        "did you mean `workers`",
+        "pullgate.yaml:3:14: error: log.level:",
+        "pullgate.yaml:5:28: error: listeners[0].address:",
+        "listeners[0].kernel_filter: not supported yet",
+        "pullgate.yaml:8:36: error: hosts[0].hostnames[1]:",
+        "hosts[0].certificate.chain:",
+        "missing.pem",
+        "hosts[0].origin_pull.trust[0]:",
+        "hosts[0].routes[0].upstream:",
+        "did you mean `shop`",
+        "hosts[1].hostnames:",
+        "hosts[1].origin_pull.mode:",
+        "hosts[1].routes:",
+        "upstreams.shop.servers:",
+    ] {
+        assert!(problems.contains(expected), "{expected} is not in:\n{problems}");
+    }
+}
+
+#[test]
+fn a_key_of_another_certificate_is_found() {
+    let props = Props::new();
+    Authority::new("other").leaf().issue().write(props.path(), "stray");
+    let hosts = Recipe::default().hosts.replacen("key: server.key", "key: stray.key", 1);
+    let problems = refusal(&props, &Recipe { hosts, ..Recipe::default() });
+    assert!(problems.contains("hosts[0].certificate.key:"), "{problems}");
+    assert!(problems.ends_with("1 problem"), "{problems}");
+}
+
+#[test]
+fn two_hosts_cannot_claim_one_name() {
+    let hosts = Recipe::default().hosts.replacen("[twin.example.com]", "[TWIN.example.com, shop.example.com]", 1);
+    let problems = refusal(&Props::new(), &Recipe { hosts, ..Recipe::default() });
+    assert!(problems.contains("hosts[1].hostnames[1]:") && problems.contains("shop"), "{problems}");
+}
+
+#[tokio::test]
+async fn an_address_in_use_fails_the_start_and_names_the_listener() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listeners = format!("listeners:\n  - {{name: busy, address: '{}', protocol: http}}\n", taken.local_addr().unwrap());
+    let props = Props::new();
+    let recipe = Recipe { listeners, hosts: crate::admission::open_host(), ..Recipe::default() };
+    let error = start(&props.write(&recipe, "127.0.0.1:9")).await.unwrap_err();
+    assert!(error.contains("listener `busy` cannot listen on"), "{error}");
+}
+
+#[test]
+fn the_environment_fills_values_and_stays_one_scalar() {
+    let head = Recipe::default().head.replace("workers: 2", "workers: ${PULLGATE_TEST_UNSET_WORKERS:-3}");
+    let props = Props::new();
+    let file = props.write(&Recipe { head, ..Recipe::default() }, "127.0.0.1:9");
+    assert_eq!(pullgate::load(&file).unwrap().config.runtime.workers.map(usize::from), Some(3));
+    let head = Recipe::default().head.replace("workers: 2", "workers: ${PULLGATE_TEST_UNSET_WORKERS}");
+    let problems = refusal(&props, &Recipe { head, ..Recipe::default() });
+    assert!(problems.contains("PULLGATE_TEST_UNSET_WORKERS"), "{problems}");
+}

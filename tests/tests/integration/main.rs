@@ -1,0 +1,17 @@
+//! Behaviour, from outside: the real gateway, real TLS, real clients, an origin that keeps a ledger.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails here")]
+
+mod admission;
+mod binary;
+mod configuration;
+mod handshake;
+mod headers;
+mod lifecycle;
+mod observed;
+mod requests;
+mod routing;
+mod tidy;
+mod timeouts;
+mod trust;
+mod upstreams;

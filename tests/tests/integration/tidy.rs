@@ -1,0 +1,154 @@
+//! The house rules that a compiler does not know.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn files(folder: &Path, extension: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|given| given == extension) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            found.push((path, text));
+        }
+    }
+    found
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
+    ["crates", "tests", "benches"].iter().flat_map(|folder| files(&root().join(folder), "rs")).collect()
+}
+
+/// Source without comments and tests: what is built into the product.
+fn production(path: &Path, text: &str) -> String {
+    if path.ends_with("tests.rs") || path.ends_with("testing.rs") || path.components().any(|part| part.as_os_str() == "tests") {
+        return String::new();
+    }
+    let code = text.split("#[cfg(test)]").next().unwrap();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+fn dependencies(name: &str) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(root().join("crates").join(name).join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = text.parse().unwrap();
+    manifest["dependencies"].as_table().unwrap().keys().cloned().collect()
+}
+
+/// DESIGN section 2: `pullgate ─▶ proxy ─▶ door ─▶ metrics ─▶ policy`, `pullgate ─▶ config ─▶ policy`, `pullgate ─▶ cloudflare ─▶ policy`.
+#[test]
+fn the_arrows_between_crates() {
+    let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
+        ("policy", &[][..]),
+        ("config", &["policy"]),
+        ("cloudflare", &["policy"]),
+        ("metrics", &["policy"]),
+        ("door", &["metrics", "policy"]),
+        ("proxy", &["door", "metrics", "policy"]),
+        ("pullgate", &["proxy", "door", "metrics", "policy", "config", "cloudflare"]),
+    ]);
+    for entry in std::fs::read_dir(root().join("crates")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let allowed = allowed.get(name.as_str()).unwrap_or_else(|| panic!("crate {name} has no place in the house"));
+        for dependency in dependencies(&name) {
+            if let Some(inner) = dependency.strip_prefix("pullgate-") {
+                assert!(allowed.contains(&inner), "{name} must not depend on {inner}");
+            }
+        }
+    }
+}
+
+/// DESIGN section 2, the column "may not name".
+#[test]
+fn what_crates_may_not_name() {
+    let table: [(&str, &[&str]); 6] = [
+        ("policy", &["tokio", "pingora", "pingora-core", "pingora-proxy", "rustls", "serde_yaml", "saphyr-parser", "log"]),
+        ("config", &["tokio", "pingora", "pingora-core", "pingora-proxy", "rustls"]),
+        ("metrics", &["pingora", "pingora-core", "pingora-proxy", "pullgate-config"]),
+        ("door", &["pingora", "pingora-core", "pingora-proxy", "http", "hyper"]),
+        ("cloudflare", &["pingora", "pingora-core", "pingora-proxy"]),
+        ("pullgate", &["pingora", "pingora-core", "pingora-proxy"]),
+    ];
+    for (name, forbidden) in table {
+        let dependencies = dependencies(name);
+        for crate_name in forbidden {
+            assert!(!dependencies.contains(*crate_name), "{name} must not name {crate_name}");
+        }
+    }
+}
+
+#[test]
+fn policy_is_pure() {
+    let impure = ["std::fs", "std::net::Tcp", "std::net::Udp", "std::env", "std::process", "Instant::now", "SystemTime", "UnixTime::now", "thread", "println!", "static mut"];
+    for (path, text) in files(&root().join("crates/policy/src"), "rs") {
+        let code = production(&path, &text);
+        for word in impure {
+            assert!(!code.contains(word), "{} names {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_source_file_says_what_it_is_for() {
+    for (path, text) in sources() {
+        assert!(text.starts_with("//! "), "{} has no //! line at its top", path.display());
+    }
+}
+
+#[test]
+fn no_production_function_is_longer_than_60_lines() {
+    for (path, text) in sources() {
+        let code = production(&path, &text);
+        let lines: Vec<&str> = code.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let opening = line.trim_start();
+            let named = ["fn ", "pub fn ", "pub(crate) fn ", "pub(super) fn ", "async fn ", "pub async fn ", "pub(crate) async fn ", "const fn "];
+            if !named.iter().any(|start| opening.starts_with(start)) || line.trim_end().ends_with(';') {
+                continue;
+            }
+            let indent = &line[..line.len() - opening.len()];
+            let length = lines[at..].iter().position(|line| *line == format!("{indent}}}")).unwrap_or(0);
+            assert!(length <= 60, "{}: {} has {length} lines", path.display(), opening.split('(').next().unwrap());
+        }
+    }
+}
+
+#[test]
+fn no_vague_names() {
+    for (path, text) in sources() {
+        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+        for vague in ["util", "utils", "helper", "helpers", "common", "manager", "handler", "misc"] {
+            assert_ne!(stem, vague, "{}", path.display());
+        }
+        let code = production(&path, &text);
+        for word in ["fn get_", "Manager", "todo!(", "unimplemented!(", "dbg!("] {
+            assert!(!code.contains(word), "{} has {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn names_in_the_architecture_exist() {
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    for word in text.split(|letter: char| letter.is_whitespace() || "`()[],;:".contains(letter)) {
+        let path = word.trim_end_matches('.');
+        let is_path = ["crates/", "tests/", "benches/", "conf/", "docker/"].iter().any(|start| path.starts_with(start));
+        if is_path && !path.contains('*') && !path.contains('{') {
+            assert!(root().join(path).exists(), "ARCHITECTURE.md names {path}");
+        }
+    }
+}
+
+/// Every policy kind has a place in the configuration's example.
+#[test]
+fn every_policy_kind_has_an_example() {
+    let examples: String = files(&root().join("conf"), "yaml").into_iter().map(|(_, text)| text).collect();
+    for kind in pullgate_policy::policies::KINDS {
+        assert!(examples.contains(&format!("kind: {kind}")), "no file in conf/ shows {kind}");
+    }
+}

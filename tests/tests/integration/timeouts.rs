@@ -1,0 +1,147 @@
+//! The time-outs of a listener: each cuts what it is for, and one byte at a time does not stretch it.
+
+use pullgate_tests::client::{Wire, connect, streaming};
+use pullgate_tests::stage::{Recipe, Stage, VISITOR, cloudflare, visit};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+async fn stage_with(limits: &str) -> Stage {
+    let listeners = format!(
+        "listeners:
+  - {{name: https, address: '127.0.0.1:0', limits: {{{limits}}}}}
+  - {{name: http, address: '127.0.0.1:0', protocol: http, limits: {{{limits}}}}}
+"
+    );
+    Stage::with(Recipe { listeners, ..Recipe::default() }).await
+}
+
+/// Bytes that come until the end of the connection.
+async fn rest(mut stream: impl tokio::io::AsyncRead + Unpin) -> String {
+    let mut bytes = Vec::new();
+    // A reset is as good an end as a close.
+    let _ = stream.read_to_end(&mut bytes).await;
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[tokio::test]
+async fn handshake_timeout_ends_a_silent_client() {
+    let stage = stage_with("handshake_timeout: 200ms").await;
+    let stream = connect(Some(cloudflare()), stage.at("https")).await.unwrap();
+    assert_eq!(rest(stream).await, "");
+    stage.metric_becomes(r#"pullgate_handshakes_total{host="none",outcome="timed_out",resumed="false"}"#, 1.0).await;
+}
+
+#[tokio::test]
+async fn header_timeout_is_not_stretched_byte_by_byte() {
+    let stage = stage_with("header_timeout: 300ms").await;
+    let (mut read, mut write) = connect(Some(cloudflare()), stage.at("http")).await.unwrap().into_split();
+    let begun = Instant::now();
+    let drip = async {
+        for byte in b"GET / HTTP/1.1\r\nHost: open.example.com\r\nX: ".iter().chain(std::iter::repeat(&b'x')) {
+            if write.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let mut answer = String::new();
+    tokio::select! {
+        () = drip => {}
+        _ = read.read_to_string(&mut answer) => {}
+    }
+    assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{answer}");
+    assert!(answer.to_lowercase().contains("\r\nconnection: close\r\n"), "{answer}");
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert_eq!(stage.access_lines(1).await[0]["reason"], "head_timed_out");
+    stage.assert_nothing_reached_the_origin();
+}
+
+#[tokio::test]
+async fn a_head_larger_than_any_of_cloudflares_is_refused() {
+    let stage = stage_with("").await;
+    let head = format!("GET / HTTP/1.1\r\nHost: open.example.com\r\nX: {}\r\n\r\n", "x".repeat(140_000));
+    let mut stream = connect(Some(cloudflare()), stage.at("http")).await.unwrap();
+    let _ = stream.write_all(head.as_bytes()).await;
+    let answer = rest(stream).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    assert_eq!(stage.access_lines(1).await[0]["reason"], "head_too_large");
+}
+
+#[tokio::test]
+async fn heads_that_are_no_http_are_counted_and_logged() {
+    let stage = stage_with("").await;
+    let heads = [
+        "GET / HTTP/1.1\nHost: open.example.com\n\n",
+        "GET / HTTP/1.1\r\nHost: open.example.com\r\nHost: open.example.com\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: open.example.com\r\nContent-Length: 5, 6\r\n\r\nhello",
+        "nonsense\r\n\r\n",
+        "GET / HTTP/1.1\r\nno colon\r\n\r\n",
+    ];
+    for (count, head) in (1..).zip(heads) {
+        let mut stream = connect(Some(cloudflare()), stage.at("http")).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let answer = rest(stream).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{head:?}: {answer}");
+        assert_eq!(stage.access_lines(count).await.last().unwrap()["http.response.status_code"], 400, "{head:?}");
+    }
+    let refused = r#"pullgate_requests_total{code="400",host="none",method="none",route="none"}"#;
+    assert!(stage.metric(refused) >= 3.0, "{}", stage.metric(refused));
+    stage.assert_nothing_reached_the_origin();
+}
+
+#[tokio::test]
+async fn idle_timeout_closes_between_requests() {
+    let stage = stage_with("idle_timeout: 300ms").await;
+    let mut one = stage.h1("shop.example.com").await;
+    assert_eq!(one.send(visit("shop.example.com", "/")).await.unwrap().status, 200);
+    one.closed().await;
+    let two = stage.h2("shop.example.com").await;
+    assert_eq!(two.send(visit("shop.example.com", "/")).await.unwrap().status, 200);
+    two.closed().await;
+    // A request that takes longer is not idle.
+    assert_eq!(stage.h1("shop.example.com").await.send(visit("shop.example.com", "/slow/900")).await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn body_timeout_ends_a_body_that_stops() {
+    let stage = stage_with("body_timeout: 300ms").await;
+    let mut one = stage.h1("shop.example.com").await;
+    let (mut sender, body) = streaming();
+    sender.send_data("a beginning".into()).await.unwrap();
+    let mut request = visit("shop.example.com", "/digest").map(|_| body);
+    *request.method_mut() = http::Method::POST;
+    let answer = one.send_stream(request).await;
+    assert!(answer.as_ref().is_ok_and(|answer| answer.status == 408) || answer.is_err(), "{answer:?}");
+    stage.access_lines(1).await;
+    assert!(!stage.origin.ledger().iter().any(|entry| entry.body_complete), "{:#?}", stage.origin.ledger());
+}
+
+/// A client that asks for much and reads nothing is let go.
+#[tokio::test]
+async fn write_timeout_ends_a_client_that_does_not_read() {
+    let stage = stage_with("write_timeout: 300ms").await;
+    let config = stage.tls().alpn(&["http/1.1"]).client_config();
+    let mut wire = Wire::tls(Some(cloudflare()), stage.at("https"), "shop.example.com", config).await.unwrap();
+    let head = format!("GET /bytes/50000000 HTTP/1.1\r\nHost: shop.example.com\r\nCF-Connecting-IP: {VISITOR}\r\n\r\n");
+    wire.write_all(head.as_bytes()).await.unwrap();
+    let lines = stage.access_lines(1).await;
+    assert_eq!(lines[0]["error.type"], "abandoned");
+    stage.metric_becomes(r#"pullgate_connections_open{listener="https"}"#, 0.0).await;
+}
+
+#[tokio::test]
+async fn a_silent_websocket_outlives_the_body_timeout() {
+    let stage = stage_with("body_timeout: 200ms, write_timeout: 200ms").await;
+    let mut client = stage.h1("shop.example.com").await;
+    let mut request = visit("shop.example.com", "/websocket");
+    for (name, value) in [("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13"), ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")] {
+        request.headers_mut().insert(name, http::HeaderValue::from_static(value));
+    }
+    let mut socket = client.upgrade(request).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let mut socket = hyper_util::rt::TokioIo::new(socket.inner_mut());
+    socket.write_all(b"still here").await.unwrap();
+    let mut read = [0; 10];
+    socket.read_exact(&mut read).await.unwrap();
+    assert_eq!(&read, b"still here");
+}
