@@ -1,1 +1,6 @@
-//! placeholder
+//! What the bench of peers is made of: processes whose CPU time is read, configurations of the peers, and the work they all do.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot go on fails here")]
+
+pub mod peers;
+pub mod work;

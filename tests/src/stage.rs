@@ -107,7 +107,14 @@ impl Props {
         let folder = tempfile::Builder::new().prefix("pullgate-test-").tempdir().unwrap();
         let (server_ca, zone_ca) = (Authority::new("server CA"), Authority::new("zone CA"));
         let other_ca = Authority::new("other CA");
-        let names = ["shop.example.com", "*.shop.example.com", "twin.example.com", "blog.example.com", "open.example.com", "watched.example.com"];
+        let names = [
+            "shop.example.com",
+            "*.shop.example.com",
+            "twin.example.com",
+            "blog.example.com",
+            "open.example.com",
+            "watched.example.com",
+        ];
         server_ca.leaf().dns(&names).usage_server().issue().write(folder.path(), "server");
         zone_ca.write(folder.path(), "zone-ca");
         other_ca.write(folder.path(), "other-ca");
@@ -228,7 +235,12 @@ impl Stage {
     /// Waits until a series has a value.
     pub async fn metric_becomes(&self, series: &str, value: f64) {
         let seen = eventually(|| (self.metric(series) - value).abs() < 1e-9).await;
-        assert!(seen, "{series} is {} and not {value}:\n{}", self.metric(series), self.gateway.metrics().render().unwrap());
+        assert!(
+            seen,
+            "{series} is {} and not {value}:\n{}",
+            self.metric(series),
+            self.gateway.metrics().render().unwrap()
+        );
     }
 
     /// The lines of the access log so far.
@@ -257,7 +269,8 @@ pub async fn start(file: &Path) -> Result<Gateway, String> {
     let file = file.to_owned();
     let started = tokio::task::spawn_blocking(move || {
         let loaded = load(&file).map_err(|error| error.to_string())?;
-        Gateway::start(loaded.config, &System::beside(&file)).map_err(|error| format!("{error}: {:?}", std::error::Error::source(&error)))
+        Gateway::start(loaded.config, &System::beside(&file))
+            .map_err(|error| format!("{error}: {:?}", std::error::Error::source(&error)))
     });
     started.await.unwrap()
 }

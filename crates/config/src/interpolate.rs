@@ -24,7 +24,9 @@ pub(crate) fn interpolate(node: &mut Node, path: &str, loading: &Loading<'_>) {
         Content::Scalar(scalar) if !scalar.text.contains("${") => {}
         Content::Scalar(scalar) => {
             node.content = match replaced(&scalar.text, &|name| loading.world.variable(name)) {
-                Ok(text) => Content::Scalar(Scalar { plain: scalar.plain && !scalar::is_null(&text), text }),
+                Ok(text) => {
+                    Content::Scalar(Scalar { plain: scalar.plain && !scalar::is_null(&text), text, filled: true })
+                }
                 Err(fault) => Content::Faulty(loading.report(fault.at(node.at, path))),
             };
         }

@@ -31,13 +31,13 @@ enum Resolved<'a> {
 impl<'a> Resolved<'a> {
     fn of(scalar: &'a Scalar) -> Self {
         let text = scalar.text.as_str();
-        if !scalar.plain {
+        if !scalar.plain && !scalar.filled {
             return Self::Text(text);
         }
         match text {
             "true" | "True" | "TRUE" => Self::Bool(true),
             "false" | "False" | "FALSE" => Self::Bool(false),
-            _ if is_null(text) => Self::Null,
+            _ if is_null(text) && scalar.plain => Self::Null,
             _ => Self::number(text).unwrap_or(Self::Text(text)),
         }
     }
@@ -80,6 +80,14 @@ impl<'de> Deserializer<'de> for Leaf<'de> {
         }
     }
 
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        if self.0.filled { visitor.visit_borrowed_str(&self.0.text) } else { self.deserialize_any(visitor) }
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        self.deserialize_str(visitor)
+    }
+
     /// Variants go by their text: `1.2` and `off` mean themselves, with quotes or without.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
@@ -92,7 +100,7 @@ impl<'de> Deserializer<'de> for Leaf<'de> {
     }
 
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf option unit unit_struct
         newtype_struct seq tuple tuple_struct map struct identifier ignored_any
     }
 }
@@ -218,7 +226,7 @@ mod tests {
     #[test]
     fn quotes_make_text_of_everything() {
         for text in ["1", "true", "null", ""] {
-            let quoted = Scalar { text: text.to_owned(), plain: false };
+            let quoted = Scalar { text: text.to_owned(), plain: false, filled: false };
             assert_eq!(Resolved::of(&quoted), Resolved::Text(text));
             assert_eq!(typed::<&str>(&quoted), Ok(text));
             let plain = Scalar { plain: true, ..quoted };

@@ -35,6 +35,8 @@ pub(crate) struct Scalar {
     pub(crate) text: String,
     /// Whether it stood without quotes, and so may be a number, a boolean or null.
     pub(crate) plain: bool,
+    /// Whether a variable was put into it: such a value is a number or text, as the key wants it, with quotes or without.
+    pub(crate) filled: bool,
 }
 
 /// A key of a mapping.
@@ -52,6 +54,12 @@ const MOST_NODES: usize = 100_000;
 /// Lists and maps within one another; the configuration itself needs eight.
 const DEEPEST: usize = 64;
 
+/// What a line with a variable may lack: in `{ }` and `[ ]` a brace ends a plain value.
+fn variable_in_flow(text: &str, line: usize) -> Option<&'static str> {
+    let line = text.lines().nth(line.checked_sub(1)?)?;
+    line.contains("${").then_some("inside { } and [ ] a value with ${NAME} needs quotes: \"${NAME}\"")
+}
+
 /// Reads one document: the tree, where there is one, and everything that is wrong with its shape.
 pub(crate) fn parse(text: &str) -> (Option<Node>, Vec<Problem>) {
     let mut tree = Tree::default();
@@ -59,7 +67,11 @@ pub(crate) fn parse(text: &str) -> (Option<Node>, Vec<Problem>) {
     while let Some(event) = parser.next_event() {
         let taken = match event {
             Ok((event, span)) => tree.take(event, span),
-            Err(error) => Err(tree.problem(place(error.marker()), format!("this is not YAML: {}", error.info()), None)),
+            Err(error) => {
+                let at = place(error.marker());
+                let message = format!("this is not YAML: {}", error.info());
+                Err(tree.problem(at, message, variable_in_flow(text, at.line)))
+            }
         };
         if let Err(last) = taken {
             tree.problems.push(last);
@@ -134,7 +146,7 @@ impl Tree {
             Event::Alias(anchor) => self.alias(anchor, at),
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_tag(tag.as_deref(), at);
-                let scalar = Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain };
+                let scalar = Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain, filled: false };
                 self.count(1, at)?;
                 self.close(Grown { node: Node { at, content: Content::Scalar(scalar) }, size: 1, height: 0 }, anchor);
                 Ok(())
@@ -289,7 +301,7 @@ struct RefusedKey {
 fn key_of(node: Node, places: &mut HashMap<String, Location>) -> Result<Key, RefusedKey> {
     let at = node.at;
     let refused = |message: &str, help| Err(RefusedKey { at, text: None, message: message.to_owned(), help });
-    let Content::Scalar(Scalar { text, plain }) = node.content else {
+    let Content::Scalar(Scalar { text, plain, filled: _ }) = node.content else {
         return refused("a key has to be plain text", None);
     };
     if text.is_empty() {

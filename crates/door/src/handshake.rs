@@ -8,7 +8,7 @@ use pullgate_policy::origin_pull::{self, Cause, Leaf, Verdict};
 use pullgate_policy::{OriginPull, TlsFacts};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::Acceptor;
-use rustls::{Error, HandshakeKind, ProtocolVersion, ServerConnection};
+use rustls::{CipherSuite, Error, HandshakeKind, ProtocolVersion, ServerConnection};
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -28,7 +28,11 @@ pub(crate) struct Failure {
 }
 
 /// Reads the ClientHello, chooses the host and finishes TLS. No certificate is shown before a host is chosen.
-pub(crate) async fn secure(io: TcpStream, gate: &Gate, listener: &str) -> Result<(TlsStream<TcpStream>, TlsFacts), Failure> {
+pub(crate) async fn secure(
+    io: TcpStream,
+    gate: &Gate,
+    listener: &str,
+) -> Result<(TlsStream<TcpStream>, TlsFacts), Failure> {
     let start = LazyConfigAcceptor::new(Acceptor::default(), io).await.map_err(|error| Failure {
         outcome: HandshakeOutcome::Failed,
         host: None,
@@ -123,13 +127,19 @@ fn facts(
     };
     if matches!((&tls.origin_pull, &verdict), (OriginPull::Require(_), Verdict::Refused(_))) {
         let error = "the resumed session's certificate is not accepted any more".into();
-        return Err(Failure { outcome: HandshakeOutcome::CertificateRefused, host: Some(host), sni, verdict: Some(verdict), error });
+        return Err(Failure {
+            outcome: HandshakeOutcome::CertificateRefused,
+            host: Some(host),
+            sni,
+            verdict: Some(verdict),
+            error,
+        });
     }
     let facts = TlsFacts {
         sni,
         host,
         version: version(session),
-        cipher: session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("unknown"),
+        cipher: cipher(session),
         resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
         leaf: chain.first().and_then(Leaf::describe),
         trust: tls.origin_pull.trust().map(|trust| trust.id()),
@@ -138,6 +148,16 @@ fn facts(
         others: Default::default(),
     };
     Ok((stream, facts))
+}
+
+/// The suite's IANA name; rustls has names of its own for those of TLS 1.3.
+fn cipher(session: &ServerConnection) -> &'static str {
+    match session.negotiated_cipher_suite().map(|suite| suite.suite()) {
+        Some(CipherSuite::TLS13_AES_128_GCM_SHA256) => "TLS_AES_128_GCM_SHA256",
+        Some(CipherSuite::TLS13_AES_256_GCM_SHA384) => "TLS_AES_256_GCM_SHA384",
+        Some(CipherSuite::TLS13_CHACHA20_POLY1305_SHA256) => "TLS_CHACHA20_POLY1305_SHA256",
+        suite => suite.and_then(|suite| suite.as_str()).unwrap_or("unknown"),
+    }
 }
 
 fn version(session: &ServerConnection) -> &'static str {

@@ -5,6 +5,7 @@ use crate::handshake::{Failure, secure};
 use crate::stream::Stream;
 use log::{debug, warn};
 use pullgate_metrics::{CertificateKind, ConnectionOutcome, HandshakeOutcome, Metrics, OpenGauge};
+use pullgate_policy::hosts::HostName;
 use pullgate_policy::origin_pull::Verdict;
 use pullgate_policy::{Connection, Peer, Security, Source};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -126,7 +127,13 @@ pub trait Reception: Clone + Send + Sync + 'static {
 }
 
 /// Accepts until `stop` turns true; what was accepted before is served to its end by its own task.
-pub async fn serve(bound: Bound, gates: Arc<dyn Gates>, metrics: Metrics, reception: impl Reception, mut stop: watch::Receiver<bool>) {
+pub async fn serve(
+    bound: Bound,
+    gates: Arc<dyn Gates>,
+    metrics: Metrics,
+    reception: impl Reception,
+    mut stop: watch::Receiver<bool>,
+) {
     let listener = Arc::new(bound.settings);
     let open = metrics.open_connections(&listener.name);
     loop {
@@ -215,7 +222,7 @@ async fn shake_hands(
 }
 
 fn report(failure: &Failure, listener: &ListenerSettings, peer: Peer, metrics: &Metrics) {
-    let host = failure.host.as_ref().map(|host| host.as_str());
+    let host = failure.host.as_ref().map(HostName::as_str);
     metrics.handshake(host, failure.outcome, false);
     if let (Some(host), Some(verdict)) = (host, &failure.verdict) {
         metrics.origin_pull(host, verdict);

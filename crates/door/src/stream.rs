@@ -66,7 +66,11 @@ impl AsyncWrite for Stream {
         }
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         match self.inner() {
             Inner::Plain(io) => io.poll_write_vectored(cx, bytes),
             Inner::Tls(io) => io.poll_write_vectored(cx, bytes),

@@ -69,14 +69,15 @@ impl HostTls {
     /// When chain and key do not fit, or no protocol version is left.
     pub fn new(chain: &[u8], key: &[u8], origin_pull: OriginPull, settings: TlsSettings) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let versions: Vec<&'static SupportedProtocolVersion> = [(settings.tls12, &version::TLS12), (settings.tls13, &version::TLS13)]
-            .into_iter()
-            .filter_map(|(offered, version)| offered.then_some(version))
-            .collect();
+        let versions: Vec<&'static SupportedProtocolVersion> =
+            [(settings.tls12, &version::TLS12), (settings.tls13, &version::TLS13)]
+                .into_iter()
+                .filter_map(|(offered, version)| offered.then_some(version))
+                .collect();
         let verifier: Arc<dyn ClientCertVerifier> = match &origin_pull {
             OriginPull::Off => WebPkiClientVerifier::no_client_auth(),
-            OriginPull::Observe(trust) => OriginPullVerifier::new(trust, Demand::Observe, &provider),
-            OriginPull::Require(trust) => OriginPullVerifier::new(trust, Demand::Require, &provider),
+            OriginPull::Observe(trust) => OriginPullVerifier::adapt(trust, Demand::Observe, &provider),
+            OriginPull::Require(trust) => OriginPullVerifier::adapt(trust, Demand::Require, &provider),
         };
         let certified = certified(chain, key, &provider)?;
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -85,7 +86,8 @@ impl HostTls {
             .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
         config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
         config.send_tls13_tickets = 1;
-        config.alpn_protocols = if settings.http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
+        config.alpn_protocols =
+            if settings.http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
         Ok(Self { config: Arc::new(config), origin_pull })
     }
 }
@@ -106,8 +108,9 @@ fn certified(chain: &[u8], key: &[u8], provider: &CryptoProvider) -> Result<Cert
     if chain.is_empty() {
         return Err(CertificateFault::Chain("it has no CERTIFICATE section".into()));
     }
-    let key = PrivateKeyDer::from_pem_slice(key)
-        .map_err(|_| CertificateFault::Key("it has no unencrypted private key in PEM form (PKCS#8, PKCS#1 or SEC1)".into()))?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
+        CertificateFault::Key("it has no unencrypted private key in PEM form (PKCS#8, PKCS#1 or SEC1)".into())
+    })?;
     CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => CertificateFault::Mismatch,
         Error::InvalidCertificate(_) => CertificateFault::Chain(error.to_string()),
@@ -145,7 +148,7 @@ struct OriginPullVerifier {
 }
 
 impl OriginPullVerifier {
-    fn new(trust: &Arc<Trust>, demand: Demand, provider: &Arc<CryptoProvider>) -> Arc<dyn ClientCertVerifier> {
+    fn adapt(trust: &Arc<Trust>, demand: Demand, provider: &Arc<CryptoProvider>) -> Arc<dyn ClientCertVerifier> {
         Arc::new(Self { trust: Arc::clone(trust), demand, provider: Arc::clone(provider) })
     }
 }

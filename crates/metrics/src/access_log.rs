@@ -36,7 +36,7 @@ const LONGEST_RAY: usize = 64;
 #[derive(Serialize)]
 struct Line<'a> {
     timestamp: String,
-    #[serde(rename = "http.request.method")]
+    #[serde(rename = "http.request.method", skip_serializing_if = "Option::is_none")]
     method: Option<&'a str>,
     #[serde(rename = "server.address", skip_serializing_if = "Option::is_none")]
     authority: Option<Cow<'a, str>>,

@@ -6,7 +6,7 @@ mod series;
 mod sink;
 
 pub use access_log::{AccessLog, Form};
-pub use prometheus::IntGauge as OpenGauge;
 pub use outcome::{Outcome, Seen, UpstreamEnd, Used};
+pub use prometheus::IntGauge as OpenGauge;
 pub use series::{CertificateKind, ConnectionOutcome, HandshakeOutcome, Metrics, MetricsError};
 pub use sink::Sink;

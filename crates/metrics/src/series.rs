@@ -4,7 +4,8 @@ use crate::outcome::{Outcome, Seen};
 use http::Method;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 use pullgate_policy::origin_pull::Verdict;
 use std::time::Duration;
@@ -108,73 +109,21 @@ impl Metrics {
     /// When two series have one name, which a test excludes.
     pub fn new() -> Result<Self, MetricsError> {
         let registry = Registry::new();
-        let counter = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, MetricsError> {
-            let made = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(made.clone()))?;
-            Ok(made)
-        };
-        let gauge = |name: &str, help: &str, labels: &[&str]| -> Result<IntGaugeVec, MetricsError> {
-            let made = IntGaugeVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(made.clone()))?;
-            Ok(made)
-        };
-        let durations = |name: &str, help: &str| HistogramOpts::new(name, help).buckets(DURATIONS.to_vec());
+        let make = Maker(&registry);
         let metrics = Self {
-            connections: counter(
-                "pullgate_connections_total",
-                "Accepted sockets by what became of them: admitted, or stranger (closed before a byte was read).",
-                &["listener", "outcome"],
-            )?,
-            connections_open: gauge("pullgate_connections_open", "Admitted connections that are open.", &["listener"])?,
-            handshakes: counter(
-                "pullgate_handshakes_total",
-                "TLS handshakes by how they ended and whether a session was resumed.",
-                &["host", "outcome", "resumed"],
-            )?,
-            handshake_duration: Histogram::with_opts(durations(
-                "pullgate_handshake_duration_seconds",
-                "From accept to the end of a completed TLS handshake.",
-            ))?,
-            origin_pull: counter(
-                "pullgate_origin_pull_total",
-                "Origin-pull certificates by verdict, one for each handshake on a host that asks for them.",
-                &["host", "verdict"],
-            )?,
-            requests: counter(
-                "pullgate_requests_total",
-                "Requests by what was answered; code 0 where the connection ended before an answer.",
-                &["host", "route", "method", "code"],
-            )?,
-            request_duration: HistogramVec::new(
-                durations("pullgate_request_duration_seconds", "From a request's head to the end of its answer."),
-                &["host", "route"],
-            )?,
-            policy_decisions: counter(
-                "pullgate_policy_decisions_total",
-                "Decisions of each policy: permit, refuse, or would_refuse in observe mode. Policy `gate` is what stands before the policies.",
-                &["policy", "decision", "reason"],
-            )?,
-            upstream_requests: counter(
-                "pullgate_upstream_requests_total",
-                "Requests sent to a server, by how the exchange ended.",
-                &["upstream", "server", "outcome"],
-            )?,
-            ranges_prefixes: gauge(
-                "pullgate_ranges_prefixes",
-                "Prefixes that count as Cloudflare, `ranges.extra` included.",
-                &["family"],
-            )?,
-            certificate_not_after: gauge(
-                "pullgate_certificate_not_after_timestamp_seconds",
-                "End of validity: own (the host's certificate), trust (the first CA of its trust to end), observed (the origin-pull leaf last accepted).",
-                &["kind", "host"],
-            )?,
-            config_generation: IntGauge::new("pullgate_config_generation", "The generation of the configuration in force, from 1.")?,
-            log_dropped: counter(
-                "pullgate_log_dropped_total",
-                "Log lines dropped because their output did not keep up.",
-                &["log"],
-            )?,
+            connections: make.counter(CONNECTIONS)?,
+            connections_open: make.gauge(CONNECTIONS_OPEN)?,
+            handshakes: make.counter(HANDSHAKES)?,
+            handshake_duration: Histogram::with_opts(durations(HANDSHAKE_DURATION))?,
+            origin_pull: make.counter(ORIGIN_PULL)?,
+            requests: make.counter(REQUESTS)?,
+            request_duration: HistogramVec::new(durations(REQUEST_DURATION), REQUEST_DURATION.labels)?,
+            policy_decisions: make.counter(POLICY_DECISIONS)?,
+            upstream_requests: make.counter(UPSTREAM_REQUESTS)?,
+            ranges_prefixes: make.gauge(RANGES_PREFIXES)?,
+            certificate_not_after: make.gauge(CERTIFICATE_NOT_AFTER)?,
+            config_generation: IntGauge::with_opts(opts(CONFIG_GENERATION))?,
+            log_dropped: make.counter(LOG_DROPPED)?,
             registry: registry.clone(),
         };
         metrics.register_single()?;
@@ -186,9 +135,8 @@ impl Metrics {
         self.registry.register(Box::new(self.request_duration.clone()))?;
         self.registry.register(Box::new(self.config_generation.clone()))?;
         self.registry.register(Box::new(ProcessCollector::for_self()))?;
-        let build = IntGaugeVec::new(Opts::new("pullgate_build_info", "Always 1; the version is the label."), &["version"])?;
+        let build = Maker(&self.registry).gauge(BUILD_INFO)?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        self.registry.register(Box::new(build))?;
         Ok(())
     }
 
@@ -292,6 +240,92 @@ impl Metrics {
     }
 }
 
+/// What documents a series: name, help, labels.
+#[derive(Debug, Clone, Copy)]
+struct Series {
+    name: &'static str,
+    help: &'static str,
+    labels: &'static [&'static str],
+}
+
+const fn series(name: &'static str, help: &'static str, labels: &'static [&'static str]) -> Series {
+    Series { name, help, labels }
+}
+
+const CONNECTIONS: Series = series(
+    "pullgate_connections_total",
+    "Accepted sockets by what became of them: admitted, or stranger (closed before a byte was read).",
+    &["listener", "outcome"],
+);
+const CONNECTIONS_OPEN: Series =
+    series("pullgate_connections_open", "Admitted connections that are open.", &["listener"]);
+const HANDSHAKES: Series = series(
+    "pullgate_handshakes_total",
+    "TLS handshakes by how they ended and whether a session was resumed.",
+    &["host", "outcome", "resumed"],
+);
+const HANDSHAKE_DURATION: Series =
+    series("pullgate_handshake_duration_seconds", "From accept to the end of a completed TLS handshake.", &[]);
+const ORIGIN_PULL: Series = series(
+    "pullgate_origin_pull_total",
+    "Origin-pull certificates by verdict, one for each handshake on a host that asks for them.",
+    &["host", "verdict"],
+);
+const REQUESTS: Series = series(
+    "pullgate_requests_total",
+    "Requests by what was answered; code 0 where the connection ended before an answer.",
+    &["host", "route", "method", "code"],
+);
+const REQUEST_DURATION: Series =
+    series("pullgate_request_duration_seconds", "From a request's head to the end of its answer.", &["host", "route"]);
+const POLICY_DECISIONS: Series = series(
+    "pullgate_policy_decisions_total",
+    "Decisions of each policy: permit, refuse, or would_refuse in observe mode. Policy `gate` is what stands before the policies.",
+    &["policy", "decision", "reason"],
+);
+const UPSTREAM_REQUESTS: Series = series(
+    "pullgate_upstream_requests_total",
+    "Requests sent to a server, by how the exchange ended.",
+    &["upstream", "server", "outcome"],
+);
+const RANGES_PREFIXES: Series =
+    series("pullgate_ranges_prefixes", "Prefixes that count as Cloudflare, `ranges.extra` included.", &["family"]);
+const CERTIFICATE_NOT_AFTER: Series = series(
+    "pullgate_certificate_not_after_timestamp_seconds",
+    "End of validity: own (the host's certificate), trust (the first CA of its trust to end), observed (the origin-pull leaf last accepted).",
+    &["kind", "host"],
+);
+const CONFIG_GENERATION: Series =
+    series("pullgate_config_generation", "The generation of the configuration in force, from 1.", &[]);
+const LOG_DROPPED: Series =
+    series("pullgate_log_dropped_total", "Log lines dropped because their output did not keep up.", &["log"]);
+const BUILD_INFO: Series = series("pullgate_build_info", "Always 1; the version is the label.", &["version"]);
+
+fn opts(series: Series) -> Opts {
+    Opts::new(series.name, series.help)
+}
+
+fn durations(series: Series) -> HistogramOpts {
+    HistogramOpts::new(series.name, series.help).buckets(DURATIONS.to_vec())
+}
+
+/// Makes series and registers them.
+struct Maker<'a>(&'a Registry);
+
+impl Maker<'_> {
+    fn counter(&self, series: Series) -> Result<IntCounterVec, MetricsError> {
+        let made = IntCounterVec::new(opts(series), series.labels)?;
+        self.0.register(Box::new(made.clone()))?;
+        Ok(made)
+    }
+
+    fn gauge(&self, series: Series) -> Result<IntGaugeVec, MetricsError> {
+        let made = IntGaugeVec::new(opts(series), series.labels)?;
+        self.0.register(Box::new(made.clone()))?;
+        Ok(made)
+    }
+}
+
 /// A status as text, without an allocation.
 fn itoa(status: u16) -> Digits {
     Digits { bytes: [0; 5], status }
@@ -344,7 +378,10 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         metrics.handshake(None, HandshakeOutcome::UnknownName, false);
         let text = metrics.render().unwrap();
-        assert!(text.contains(r#"pullgate_handshakes_total{host="none",outcome="unknown_name",resumed="false"} 1"#), "{text}");
+        assert!(
+            text.contains(r#"pullgate_handshakes_total{host="none",outcome="unknown_name",resumed="false"} 1"#),
+            "{text}"
+        );
         assert!(text.contains("process_resident_memory_bytes"));
         for status in [0u16, 7, 200, 421, 65535] {
             assert_eq!(itoa(status).text(), status.to_string());

@@ -1,7 +1,7 @@
 //! The one decision: facts in, a ruling out.
 //!
 //! The order is the product's promise (DESIGN D13): a malformed head, an unlisted host, a proof that does not satisfy it, the
-//! route, the visitor's address, then the policies in order.
+//! visitor's address, the route and its methods, then the policies in order.
 
 use crate::denial::{Denial, Reason};
 use crate::facts::{Connection, Facts, Request, Source, TrustLevel};
@@ -90,7 +90,7 @@ pub struct Ruling {
     pub route: Option<RouteIndex>,
     /// The visitor, where the request got that far.
     pub visitor: Option<Visitor>,
-    /// What the connection proved.
+    /// What the connection proved: to the requested host, where the request got that far, else to the host of the handshake.
     pub trust: TrustLevel,
     /// Refusals that observe mode let pass.
     pub observed: Vec<Observed>,
@@ -103,8 +103,14 @@ impl Rules {
     #[must_use]
     pub fn decide(&self, facts: &Facts<'_>) -> Ruling {
         let trust = facts.connection.trust_level(facts.now);
-        let mut ruling =
-            Ruling { host: None, route: None, visitor: None, trust, observed: Vec::new(), outcome: Err(Reason::HostUnknown.into()) };
+        let mut ruling = Ruling {
+            host: None,
+            route: None,
+            visitor: None,
+            trust,
+            observed: Vec::new(),
+            outcome: Err(Reason::HostUnknown.into()),
+        };
         ruling.outcome = self.permit(facts, &mut ruling);
         ruling
     }
@@ -121,13 +127,12 @@ impl Rules {
         ruling.host = Some(index);
         let route = routes::find(&host.routes, &target, request.method);
         let answered_here = route.is_ok_and(|at| matches!(host.routes[at].action, RouteAction::Respond { .. }));
-        check_proof(host, facts.connection, facts.now, answered_here, &mut ruling.observed)?;
-        let route = route?;
-        ruling.route = Some(route);
-        let route = &host.routes[route];
+        ruling.trust = check_proof(host, facts.connection, facts.now, answered_here, &mut ruling.observed)?;
+        ruling.route = route.ok();
 
         let believed = is_believed(facts.connection, ruling.trust);
         let visitor = visitor_of(host, facts, believed)?;
+        let route = &host.routes[route?];
         ruling.visitor = Some(visitor);
         let asked = Asked { facts, visitor: &visitor };
         for attached in host.policies.iter().chain(&route.policies) {
@@ -166,7 +171,9 @@ impl Authority {
         }
         let given = match (request.authority, field) {
             (None, None) => return Err(Reason::HostMissing),
-            (Some(authority), Some(field)) if !authority.eq_ignore_ascii_case(field) => return Err(Reason::HostMalformed),
+            (Some(authority), Some(field)) if !authority.eq_ignore_ascii_case(field) => {
+                return Err(Reason::HostMalformed);
+            }
             (Some(given), _) | (None, Some(given)) => given,
         };
         Self::parse(given).ok_or(Reason::HostMalformed)
@@ -182,35 +189,39 @@ impl Authority {
         let name = normal_name(name)?;
         let text = match port {
             None => name.clone(),
-            Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => format!("{name}:{}", port.parse::<u16>().ok()?),
+            Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+                format!("{name}:{}", port.parse::<u16>().ok()?)
+            }
             Some(_) => return None,
         };
         Some(Self { name, text })
     }
 }
 
-/// Whether the requested host's own origin-pull rule is satisfied by this connection (DESIGN D3).
+/// Whether the requested host's own origin-pull rule is satisfied by this connection (DESIGN D3), and what that proves.
 fn check_proof(
     host: &Host,
     connection: &Connection,
     now: UnixTime,
     answered_here: bool,
     observed: &mut Vec<Observed>,
-) -> Result<(), Denial> {
-    let Some(trust) = host.origin_pull.trust() else { return Ok(()) };
-    let (reason, label) = match connection.tls().map(|tls| tls.verdict_against(trust, now)) {
+) -> Result<TrustLevel, Denial> {
+    let Some(trust) = host.origin_pull.trust() else { return Ok(connection.trust_by(None, now)) };
+    let verdict = connection.tls().map(|tls| tls.verdict_against(trust, now));
+    let proved = connection.trust_by(verdict.as_ref(), now);
+    let (reason, label) = match verdict {
         None => (Reason::PlainConnection, Reason::PlainConnection.label()),
-        Some(Verdict::Verified(proof)) if now <= proof.valid_until => return Ok(()),
+        Some(Verdict::Verified(proof)) if now <= proof.valid_until => return Ok(proved),
         Some(Verdict::Verified(_)) => (Reason::ProofExpired, Cause::Expired.label()),
         Some(Verdict::Refused(cause)) => (Reason::ProofMissing, cause.label()),
         Some(Verdict::NotRequested) => (Reason::ProofMissing, Verdict::NotRequested.label()),
     };
     match host.origin_pull {
-        OriginPull::Require(_) if reason == Reason::PlainConnection && answered_here => Ok(()),
+        OriginPull::Require(_) if reason == Reason::PlainConnection && answered_here => Ok(proved),
         OriginPull::Require(_) => Err(Denial { reason, policy: Some(ORIGIN_PULL.into()) }),
         OriginPull::Observe(_) | OriginPull::Off => {
             observed.push(Observed { policy: ORIGIN_PULL.into(), reason: label });
-            Ok(())
+            Ok(proved)
         }
     }
 }
@@ -252,6 +263,10 @@ fn action_of(
         RouteAction::Respond { status, location } => Action::Respond { status: *status, location: location.clone() },
         RouteAction::Upstream { index, strip_prefix } => {
             let mut edits = headers::identity_edits(known, &authority.text, believed);
+            if !believed {
+                // The operator may have named any field; an application that reads it takes it for the visitor's address.
+                edits.remove.push(host.visitor.address_header.clone());
+            }
             edits.extend(&host.headers, known);
             let target = strip_prefix.then(|| stripped(route, target));
             Action::Forward { upstream: *index, target, edits }
@@ -272,4 +287,5 @@ fn stripped(route: &Route, target: &Target<'_>) -> Vec<u8> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails here")]
 mod tests;

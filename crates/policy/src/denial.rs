@@ -64,7 +64,7 @@ reasons! {
     VisitorMalformed = "visitor_malformed" => BAD_REQUEST,
     /// No route of the host fits the path.
     RouteUnknown = "route_unknown" => NOT_FOUND,
-    /// The path's routes do not take this method.
+    /// The path's routes do not take this method; CONNECT is taken nowhere.
     MethodUnlisted = "method_unlisted" => METHOD_NOT_ALLOWED,
     /// Policy `client-networks`: the visitor's address is in `deny`.
     NetworkDenied = "network_denied" => FORBIDDEN,

@@ -146,14 +146,20 @@ impl Connection {
         }
     }
 
-    /// What this connection proves: the better of its address and its certificate.
+    /// What this connection proves to the host of its handshake: the better of its address and its certificate.
     #[must_use]
     pub fn trust_level(&self, now: UnixTime) -> TrustLevel {
+        self.trust_by(self.tls().map(|tls| &tls.verdict), now)
+    }
+
+    /// What this connection proves to a host whose trust came to this verdict on it; none where the host has no trust.
+    #[must_use]
+    pub fn trust_by(&self, verdict: Option<&Verdict>, now: UnixTime) -> TrustLevel {
         let by_address = match self.source {
             Source::Cloudflare | Source::Listed => TrustLevel::Network,
             Source::Anybody => TrustLevel::None,
         };
-        match self.tls().map(|tls| &tls.verdict) {
+        match verdict {
             Some(Verdict::Verified(proof)) if now <= proof.valid_until => proof.level.max(by_address),
             _ => by_address,
         }

@@ -40,8 +40,13 @@ pub fn progress(bytes: &[u8], from: usize) -> Result<Progress, Reason> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 mod tests {
     use super::*;
+    use crate::testing::cases;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
 
     #[test]
     fn heads() {
@@ -72,5 +77,49 @@ mod tests {
         head.insert(20, b'a');
         assert_eq!(progress(&head, 16), Err(Reason::HeadTooLarge));
         assert_eq!(progress(&vec![b'a'; LONGEST_HEAD], 0), Err(Reason::HeadTooLarge));
+    }
+
+    const PIECES: [&str; 8] = ["\r\n", "\r\n", "\r\n\r\n", "\n", "\r", "\0", "GET / HTTP/1.1", "A: b"];
+
+    proptest! {
+        #![proptest_config(cases(256))]
+
+        /// However the bytes arrive, the answer is the one for all of them at once.
+        #[test]
+        fn a_head_in_pieces_is_judged_as_a_whole(
+            pieces in vec(
+                prop_oneof![
+                    40 => select(&PIECES[..]).prop_map(|piece| piece.as_bytes().to_vec()),
+                    20 => vec(any::<u8>(), 0..4),
+                    1 => Just(vec![b'a'; LONGEST_HEAD / 2]),
+                ],
+                0..10,
+            ),
+            cuts in vec(any::<prop::sample::Index>(), 0..6),
+        ) {
+            let bytes = pieces.concat();
+            let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).chain([bytes.len()]).collect();
+            ends.sort_unstable();
+            let mut from = 0;
+            let mut outcome = Ok(Progress::Partial(0));
+            for end in ends {
+                outcome = progress(&bytes[..end], from);
+                let Ok(Progress::Partial(next)) = outcome else { break };
+                prop_assert!(from <= next && next <= end);
+                from = next;
+            }
+            prop_assert_eq!(outcome, progress(&bytes, 0));
+        }
+
+        #[test]
+        fn a_complete_head_is_lines_that_end_in_crlf(bytes in "(GET / HTTP/1\\.1|A: b|\r\n|\n|\r|\0|a){0,12}") {
+            let bytes = bytes.as_bytes();
+            if let Ok(Progress::Complete(end)) = progress(bytes, 0) {
+                let lines = bytes[..end].strip_suffix(b"\r\n\r\n").unwrap().split(|byte| *byte == b'\n');
+                let text = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect::<Vec<_>>().join(&b"\r\n"[..]);
+                prop_assert_eq!([&text, &b"\r\n\r\n"[..]].concat(), &bytes[..end]);
+                prop_assert!(!bytes[..end].contains(&0) && end <= LONGEST_HEAD);
+            }
+        }
     }
 }

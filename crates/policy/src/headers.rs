@@ -73,7 +73,8 @@ const OWNED: [&str; 11] = [
 ];
 
 /// Beginnings of owned names, in the same spelling.
-const OWNED_PREFIXES: [&str; 6] = ["cf-", "client-cert", "x-client-cert", "x-forwarded-", "x-original-forwarded-", "x-ssl-"];
+const OWNED_PREFIXES: [&str; 6] =
+    ["cf-", "client-cert", "x-client-cert", "x-forwarded-", "x-original-forwarded-", "x-ssl-"];
 
 /// Fields that Cloudflare sets itself on every request that has them, so that a client's own value never gets through the edge
 /// (<https://developers.cloudflare.com/fundamentals/reference/http-headers/>).
@@ -95,7 +96,8 @@ const SET_BY_CLOUDFLARE: [&str; 11] = [
 #[must_use]
 pub fn is_owned(name: &str) -> bool {
     // Every owned name starts with one of these, which spares most fields the comparison.
-    if !matches!(name.as_bytes().first(), Some(b'c' | b'e' | b'f' | b'm' | b't' | b'v' | b'x')) {
+    let first = name.as_bytes().first().map(u8::to_ascii_lowercase);
+    if !matches!(first, Some(b'c' | b'e' | b'f' | b'm' | b't' | b'v' | b'x')) {
         return false;
     }
     OWNED.iter().any(|owned| folds_to(name, owned) == Fold::Whole)
@@ -124,7 +126,10 @@ pub fn passes(name: &HeaderName, headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(name).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return false };
     let visible = value.as_bytes().iter().all(|byte| (0x20..0x7f).contains(byte));
-    SET_BY_CLOUDFLARE.contains(&name.as_str()) && visible && value.len() <= LONGEST_VALUE && value_fits(name.as_str(), value)
+    SET_BY_CLOUDFLARE.contains(&name.as_str())
+        && visible
+        && value.len() <= LONGEST_VALUE
+        && value_fits(name.as_str(), value)
 }
 
 /// The longest value that passes under an owned name.
@@ -140,7 +145,7 @@ fn value_fits(name: &str, value: &HeaderValue) -> bool {
 
 /// The edits that every forwarded request gets.
 ///
-/// `known.trust` above `none` means that the peer is believed. The host goes on as it was judged.
+/// `believed` tells whether what the peer says of visitors is taken. The host goes on as it was judged.
 #[must_use]
 pub fn identity_edits(known: &Known<'_>, host: &str, believed: bool) -> HeaderEdits {
     let headers = known.facts.request.headers;
@@ -243,4 +248,5 @@ pub fn check_loop(headers: &HeaderMap) -> Result<(), Reason> {
 const MOST_PASSES: u32 = 16;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails here")]
 mod tests;

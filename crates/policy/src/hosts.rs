@@ -213,7 +213,9 @@ mod tests {
         assert_eq!("localhost".parse(), exact("localhost"));
         assert_eq!("127.0.0.1".parse(), exact("127.0.0.1"));
         assert_eq!("*.example.com".parse(), Ok(HostPattern::Wildcard(".example.com".into())));
-        for bad in ["", "*", "*.com", "a.*.com", "*.*.com", "shop example", "-a.com", "a..b", "*.127.0.0.1", "a/b", "a:80"] {
+        for bad in
+            ["", "*", "*.com", "a.*.com", "*.*.com", "shop example", "-a.com", "a..b", "*.127.0.0.1", "a/b", "a:80"]
+        {
             assert!(bad.parse::<HostPattern>().is_err(), "{bad}");
         }
     }

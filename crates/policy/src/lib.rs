@@ -19,6 +19,9 @@ pub mod ranges;
 pub mod routes;
 pub mod target;
 pub mod template;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails here")]
+mod testing;
 pub mod visitor;
 
 pub use decide::{Action, Observed, Permit, Rules, Ruling};

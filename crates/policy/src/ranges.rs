@@ -120,6 +120,7 @@ const fn v6(first: u16) -> IpAddr {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 mod tests {
     use super::*;
     use crate::Networks;
@@ -164,7 +165,16 @@ mod tests {
         for (extra, wide) in [("0.0.0.0/0", true), ("::/0", true), ("96.0.0.0/7", true), ("2600::/15", true)] {
             assert_eq!(matches!(admissible(with(&[extra])), Err(UnfitList::TooWide(_))), wide, "{extra}");
         }
-        for extra in ["10.0.0.0/8", "127.0.0.0/24", "224.0.0.0/8", "fc00::/16", "ff02::/16", "::1/128", "2001:db8::/40", "::ffff:10.0.0.0/104"] {
+        for extra in [
+            "10.0.0.0/8",
+            "127.0.0.0/24",
+            "224.0.0.0/8",
+            "fc00::/16",
+            "ff02::/16",
+            "::1/128",
+            "2001:db8::/40",
+            "::ffff:10.0.0.0/104",
+        ] {
             assert!(matches!(admissible(with(&[extra])), Err(UnfitList::NotPublic(_))), "{extra}");
         }
     }

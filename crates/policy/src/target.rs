@@ -2,7 +2,8 @@
 //!
 //! Between here and the application somebody may decode `%2e%2e`, merge `//`, cut `;parameters` or turn `\` into `/`. The
 //! gateway changes nothing of that: it forwards the bytes that it judged, and refuses a target whose readings lead to
-//! different routes.
+//! different routes. The order of those steps differs from one application to the next, and most targets mean the same in
+//! any order; [`Target::is_contested`] names those that do not.
 
 use crate::denial::Reason;
 use std::borrow::Cow;
@@ -40,8 +41,9 @@ impl<'a> Target<'a> {
         }
         let decoded: Cow<'_, [u8]> = percent_encoding::percent_decode(self.path).into();
         let mut segments: Vec<&[u8]> = Vec::new();
-        for segment in decoded.split(|byte| matches!(byte, b'/' | b'\\')) {
-            let bare = segment.split(|byte| *byte == b';').next().unwrap_or_default();
+        let mut ends_in_slash = false;
+        for bare in bare_segments(&decoded) {
+            ends_in_slash = matches!(bare, b"" | b"." | b"..");
             match bare {
                 b"" | b"." => {}
                 b".." => {
@@ -55,11 +57,29 @@ impl<'a> Target<'a> {
             path.push(b'/');
             path.extend_from_slice(segment);
         }
-        if path.is_empty() || (decoded.ends_with(b"/") && path.last() != Some(&b'/')) {
+        if ends_in_slash {
             path.push(b'/');
         }
         Some(path)
     }
+
+    /// Whether applications may read more out of the path than [`Self::decoded_path`] shows.
+    ///
+    /// It climbs (`..`), so that `/a//../b` is `/b` to whom merges slashes first and `/a/b` to whom does not; or it has a
+    /// `;parameter` and a slash in disguise (`\`, `%2f`), so that `/a;%2fx/b` is `/a/b` or `/a/x/b`.
+    #[must_use]
+    pub fn is_contested(&self) -> bool {
+        let decoded: Cow<'_, [u8]> = percent_encoding::percent_decode(self.path).into();
+        let slashes = |path: &[u8]| path.iter().filter(|byte| **byte == b'/').count();
+        let disguised = decoded.contains(&b'\\') || slashes(&decoded) > slashes(self.path);
+        (decoded.contains(&b';') && disguised) || bare_segments(&decoded).any(|segment| segment == b"..")
+    }
+}
+
+/// The segments between slashes of either kind, without parameters.
+fn bare_segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let segments = path.split(|byte| matches!(byte, b'/' | b'\\'));
+    segments.map(|segment| segment.split(|byte| *byte == b';').next().unwrap_or_default())
 }
 
 /// Whether nothing in the path is read differently by anybody: no escape, backslash, parameter, dot segment or empty segment.
@@ -70,8 +90,13 @@ fn is_plain(path: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 mod tests {
     use super::*;
+    use crate::testing::cases;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
 
     #[test]
     fn second_readings() {
@@ -104,5 +129,49 @@ mod tests {
             assert_eq!(Target::parse(raw.as_bytes()), Err(Reason::TargetMalformed), "{raw:?}");
         }
         assert_eq!(Target::parse("/é".as_bytes()).map(|target| target.path.len()), Ok(3));
+    }
+
+    const PIECES: [&str; 13] = ["/", "/", "..", ".", ";", "\\", "%2f", "%2e", "%5c", "%3b", "%25", "%", "a"];
+
+    fn reading(path: &[u8]) -> Option<Vec<u8>> {
+        Target { path, query: None }.decoded_path()
+    }
+
+    proptest! {
+        #![proptest_config(cases(256))]
+
+        #[test]
+        fn a_target_is_cut_at_its_first_question_mark_and_nowhere_else(raw in vec(any::<u8>(), 0..40)) {
+            if let Ok(target) = Target::parse(&raw) {
+                let query: Vec<u8> = target.query.map(|query| [b"?", query].concat()).unwrap_or_default();
+                prop_assert_eq!([target.path, &query].concat(), &*raw);
+                prop_assert!(target.path.starts_with(b"/") && !target.path.contains(&b'?'));
+            }
+        }
+
+        /// The second reading is an absolute path of plain names. Where it holds no percent sign it reads as itself; where it
+        /// does, since a target may be encoded twice, each further reading is the same or shorter.
+        #[test]
+        fn a_second_reading_has_no_other_but_further_decoding(
+            pieces in vec(
+                prop_oneof![
+                    3 => select(&PIECES[..]).prop_map(|piece| piece.as_bytes().to_vec()),
+                    1 => vec(any::<u8>(), 1..3),
+                ],
+                0..12,
+            ),
+        ) {
+            let path = [b"/", &*pieces.concat()].concat();
+            let Some(second) = reading(&path) else { return Ok(()) };
+            let inner = second.strip_prefix(b"/").unwrap();
+            let inner = inner.strip_suffix(b"/").unwrap_or(inner);
+            let plain = |name: &[u8]| !matches!(name, b"" | b"." | b"..") && !name.iter().any(|byte| b"\\;".contains(byte));
+            prop_assert!(inner.is_empty() || inner.split(|byte| *byte == b'/').all(plain), "{second:?}");
+            match reading(&second) {
+                None => {}
+                Some(third) if second.contains(&b'%') => prop_assert!(third == second || third.len() < second.len()),
+                Some(third) => prop_assert_eq!(third, second),
+            }
+        }
     }
 }

@@ -48,7 +48,9 @@ const PLACEHOLDERS: [(&str, Placeholder); 4] = [
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadTemplate {
     /// A placeholder that does not exist.
-    #[error("unknown placeholder {{{0}}}; there are {{visitor.address}}, {{visitor.country}}, {{connection.trust}} and {{request.id}}")]
+    #[error(
+        "unknown placeholder {{{0}}}; there are {{visitor.address}}, {{visitor.country}}, {{connection.trust}} and {{request.id}}"
+    )]
     UnknownPlaceholder(String),
     /// Bytes that a header cannot carry.
     #[error("a header value cannot hold line breaks or control characters")]
@@ -88,7 +90,8 @@ fn next_placeholder(text: &str) -> Option<(&str, &str, &str)> {
         let inner = &text[open + 1..];
         if let Some(length) = inner.find('}') {
             let name = &inner[..length];
-            if name.contains('.') && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'.' || byte == b'_') {
+            if name.contains('.') && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'.' || byte == b'_')
+            {
                 return Some((&text[..open], name, &inner[length + 1..]));
             }
         }

@@ -71,6 +71,7 @@ pub fn country(headers: &HeaderMap) -> Option<[u8; 2]> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 mod tests {
     use super::*;
     use http::HeaderValue;
@@ -100,8 +101,18 @@ mod tests {
         }
         let long = [b'1'; 300];
         let bad: [&[u8]; 12] = [
-            b"", b" ", b"1.2.3.4, 5.6.7.8", b"1.2.3.4:80", b"1.2.3.4%0a", b"010.1.1.1", b"fe80::1%eth0", b"[::1]",
-            b"1.2.3", b"0x7f.1.1.1", b"\xff", &long,
+            b"",
+            b" ",
+            b"1.2.3.4, 5.6.7.8",
+            b"1.2.3.4:80",
+            b"1.2.3.4%0a",
+            b"010.1.1.1",
+            b"fe80::1%eth0",
+            b"[::1]",
+            b"1.2.3",
+            b"0x7f.1.1.1",
+            b"\xff",
+            &long,
         ];
         for value in bad {
             assert_eq!(ask(Missing::Refuse, &[value]), Err(Reason::VisitorMalformed), "{value:?}");

@@ -55,7 +55,9 @@ pub(crate) fn end_of(error: &Error) -> UpstreamEnd {
     match (error.esource(), error.etype()) {
         (ErrorSource::Downstream, _) => UpstreamEnd::Abandoned,
         (_, E::ConnectTimedout | E::ReadTimedout | E::WriteTimedout) => UpstreamEnd::TimedOut,
-        (_, E::ConnectRefused | E::ConnectNoRoute | E::ConnectError | E::SocketError | E::BindError) => UpstreamEnd::Unreachable,
+        (_, E::ConnectRefused | E::ConnectNoRoute | E::ConnectError | E::SocketError | E::BindError) => {
+            UpstreamEnd::Unreachable
+        }
         _ => UpstreamEnd::Broken,
     }
 }

@@ -7,8 +7,8 @@ use pingora::http::ResponseHeader;
 use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_core::protocols::tls::SslDigest;
 use pingora_core::protocols::{
-    ALPN, Digest, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
-    UniqueIDType,
+    ALPN, Digest, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
+    UniqueID, UniqueIDType,
 };
 use pullgate_door::{Arrival, OpenConnection, Stream};
 use pullgate_policy::{Connection, Reason, head};
@@ -19,7 +19,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// What every request of a connection can read back from its session.
@@ -57,6 +57,9 @@ pub(crate) enum NoHead {
 
 /// Bytes gathered above TLS before they go out in one record and one system call; an idle connection holds none of them.
 const WRITE_BUFFER: usize = 16 * 1024;
+
+/// The first bytes of every HTTP/2 connection.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Bytes asked for at once while a head is gathered.
 const READ_CHUNK: usize = 4 * 1024;
@@ -114,6 +117,10 @@ impl Conn {
         let mut looked_at = 0;
         loop {
             match head::progress(&self.ahead, looked_at).map_err(NoHead::Refused)? {
+                // Pingora refuses CONNECT by itself, and tells nobody.
+                head::Progress::Complete(_) if self.ahead.starts_with(b"CONNECT ") => {
+                    return Err(NoHead::Refused(Reason::MethodUnlisted));
+                }
                 head::Progress::Complete(_) => return Ok(()),
                 head::Progress::Partial(line) => looked_at = line,
             }
@@ -125,10 +132,30 @@ impl Conn {
         }
     }
 
-    /// Reads once; false at the end of the stream.
+    /// Waits for the preface of an HTTP/2 client (RFC 9113 section 3.4), for which Pingora would wait without end.
+    pub(crate) async fn read_preface(&mut self, timeouts: &Timeouts) -> io::Result<()> {
+        let whole = async {
+            while self.ahead.len() < PREFACE.len() {
+                if !self.read_more().await? {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+                }
+            }
+            io::Result::Ok(())
+        };
+        timeout(timeouts.header, whole).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        if self.ahead.starts_with(PREFACE) { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+    }
+
+    /// Reads once; false at the end of the stream. The buffer stands on the stack: a connection that waits holds none.
     async fn read_more(&mut self) -> io::Result<bool> {
-        self.ahead.reserve(READ_CHUNK);
-        Ok(self.io.read_buf(&mut self.ahead).await? > 0)
+        std::future::poll_fn(|cx| {
+            let mut chunk = [0; READ_CHUNK];
+            let mut buf = ReadBuf::new(&mut chunk);
+            ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
+            self.ahead.extend_from_slice(buf.filled());
+            Poll::Ready(Ok(!buf.filled().is_empty()))
+        })
+        .await
     }
 
     /// Writes a last answer and closes.
@@ -188,7 +215,11 @@ impl AsyncWrite for Conn {
         Poll::Ready(Ok(bytes.len()))
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let first = bytes.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice);
         self.poll_write(cx, first)
     }

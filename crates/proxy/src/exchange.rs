@@ -3,8 +3,8 @@
 use crate::connection::Carried;
 use crate::site::{Server, Site, Upstream};
 use http::Version;
-use pingora::http::RequestHeader;
 use pingora::Error;
+use pingora::http::RequestHeader;
 use pingora_proxy::Session;
 use pullgate_metrics::{Outcome, Seen, UpstreamEnd, Used};
 use pullgate_policy::{Action, Facts, Request, RequestId, Ruling};
@@ -63,12 +63,16 @@ impl Exchange {
         };
         let ruling = site.rules.decide(&facts);
         let forward = match ruling.outcome.as_ref().map(pullgate_policy::Permit::action) {
-            Ok(Action::Forward { upstream, .. }) => site.upstreams.get(*upstream).map(|group| (*upstream, group.turn())),
+            Ok(Action::Forward { upstream, .. }) => {
+                site.upstreams.get(*upstream).map(|group| (*upstream, group.turn()))
+            }
             _ => None,
         };
         let judged = Judged { site, ruling };
         self.stage = match forward {
-            Some((upstream, turn)) => Stage::Forwarded(judged, Attempt { upstream, turn, tries: 0, end: UpstreamEnd::Answered }),
+            Some((upstream, turn)) => {
+                Stage::Forwarded(judged, Attempt { upstream, turn, tries: 0, end: UpstreamEnd::Answered })
+            }
             None => Stage::Answered(judged),
         };
     }
@@ -107,12 +111,18 @@ impl Exchange {
     }
 
     /// The outcome, for metrics and log.
-    pub(crate) fn outcome<'a>(&'a self, session: &'a Session, carried: &'a Carried, error: Option<&Error>) -> Outcome<'a> {
+    pub(crate) fn outcome<'a>(
+        &'a self,
+        session: &'a Session,
+        carried: &'a Carried,
+        error: Option<&Error>,
+    ) -> Outcome<'a> {
         let judged = self.judged();
         let ruling = judged.map(|judged| &judged.ruling);
         let host = judged.and_then(|judged| Some(judged.site.rules.hosts.host(judged.ruling.host?)));
         let route = host.zip(ruling).and_then(|(host, ruling)| host.routes.get(ruling.route?));
-        let policies = host.into_iter().flat_map(|host| &host.policies).chain(route.into_iter().flat_map(|route| &route.policies));
+        let policies =
+            host.into_iter().flat_map(|host| &host.policies).chain(route.into_iter().flat_map(|route| &route.policies));
         let judged_visitor = ruling.and_then(|ruling| ruling.visitor);
         let denial = ruling.and_then(|ruling| ruling.outcome.as_ref().err());
         let mut asked: Vec<&str> = Vec::new();
@@ -165,9 +175,9 @@ fn request_of(header: &RequestHeader) -> Request<'_> {
 }
 
 fn split_absolute(raw: &[u8]) -> Option<(&[u8], &[u8])> {
-    let scheme = [&b"http://"[..], b"https://"].into_iter().find(|scheme| {
-        raw.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    })?;
+    let scheme = [&b"http://"[..], b"https://"]
+        .into_iter()
+        .find(|scheme| raw.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))?;
     let rest = &raw[scheme.len()..];
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     let target = if end == rest.len() { &b"/"[..] } else { &rest[end..] };

@@ -5,11 +5,12 @@ use crate::connection::Carried;
 use crate::exchange::{Exchange, judged_target};
 use crate::site::Sites;
 use async_trait::async_trait;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode, Version};
 use log::warn;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
+use pingora_core::server::ShutdownWatch;
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use pullgate_metrics::{AccessLog, Metrics, UpstreamEnd};
 use pullgate_policy::{Action, Denial, HeaderEdits, RequestId};
@@ -23,6 +24,8 @@ pub(crate) struct Gatekeeper {
     pub(crate) sites: Arc<dyn Sites>,
     pub(crate) log: OutcomeLog,
     pub(crate) ids: RequestIds,
+    /// Turns true when connections are to end after the answer they are in.
+    pub(crate) drain: ShutdownWatch,
 }
 
 /// Where outcomes go.
@@ -92,11 +95,21 @@ impl ProxyHttp for Gatekeeper {
         prepare(request, exchange)
     }
 
-    async fn response_filter(&self, session: &mut Session, response: &mut ResponseHeader, exchange: &mut Exchange) -> Result<()> {
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             let idle = Carried::of(session.digest()).map(|carried| carried.timeouts.idle);
             session.as_downstream_mut().set_read_timeout(idle);
         }
+        if *self.drain.borrow() {
+            session.set_keepalive(None);
+        }
+        // The version of a message is the sender's own (RFC 9110 section 2.5), whatever the upstream speaks.
+        response.set_version(Version::HTTP_11);
         match exchange.ruling().map(|ruling| &ruling.outcome) {
             Some(Ok(permit)) => edit_response(response, permit.response_edits()),
             _ => Ok(()),
@@ -159,7 +172,12 @@ fn answer_here(exchange: &Exchange) -> Option<OwnAnswer> {
 }
 
 /// Answers and leaves the connection open where the request's body does not stand in the way.
-async fn answer(session: &mut Session, status: StatusCode, location: Option<HeaderValue>, edits: &HeaderEdits) -> Result<()> {
+async fn answer(
+    session: &mut Session,
+    status: StatusCode,
+    location: Option<HeaderValue>,
+    edits: &HeaderEdits,
+) -> Result<()> {
     if !session.as_downstream_mut().is_body_done() {
         session.set_keepalive(None);
     }

@@ -98,12 +98,18 @@ impl Http {
         let HttpSettings { workers, upstream_idle, timeouts, metrics, access } = settings;
         let conf = ServerConf {
             threads: workers,
-            upstream_keepalive_pool_size: upstream_idle,
+            // Pingora multiplies it with the threads; the configuration means the sum.
+            upstream_keepalive_pool_size: upstream_idle.div_ceil(workers.max(1)),
             max_retries: MOST_TRIES,
             ..ServerConf::default()
         };
         let log = OutcomeLog { metrics, access };
-        let gatekeeper = Gatekeeper { sites: Arc::clone(&sites), log: log.clone(), ids: RequestIds::default() };
+        let gatekeeper = Gatekeeper {
+            sites: Arc::clone(&sites),
+            log: log.clone(),
+            ids: RequestIds::default(),
+            drain: drain.clone(),
+        };
         let proxy = Arc::new(http_proxy(&Arc::new(conf), gatekeeper));
         let (alive, finished) = mpsc::channel(1);
         let inner = Inner { proxy, sites, log, ids: RequestIds::default(), timeouts };
@@ -154,7 +160,11 @@ impl Http {
         self.inner.log.record(&refused_head(carried, &denial, self.inner.ids.next(), generation));
     }
 
-    async fn http2(&self, conn: Conn, timeouts: Timeouts) {
+    async fn http2(&self, mut conn: Conn, timeouts: Timeouts) {
+        if let Err(error) = conn.read_preface(&timeouts).await {
+            debug!("no HTTP/2 preface: {error}");
+            return;
+        }
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(timeouts.idle);
         let front = Arc::new(Http2Front { proxy: Arc::clone(&self.inner.proxy), options, write: timeouts.write });
@@ -186,7 +196,11 @@ struct Http2Front {
 
 #[async_trait]
 impl HttpServerApp for Http2Front {
-    async fn process_new_http(self: &Arc<Self>, mut session: ServerSession, shutdown: &ShutdownWatch) -> Option<ReusedHttpStream> {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
         session.set_write_timeout(Some(self.write));
         self.proxy.process_new_http(session, shutdown).await
     }

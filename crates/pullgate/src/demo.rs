@@ -158,7 +158,9 @@ impl Demo {
         let reached = self.origin.requests() - before;
         let seen = if reached > 0 { self.origin.last() } else { None };
         let right = match scene.expected {
-            Expected::Served => output.status.success() && reached == 1 && seen.as_deref().is_some_and(tells_the_visitor),
+            Expected::Served => {
+                output.status.success() && reached == 1 && seen.as_deref().is_some_and(tells_the_visitor)
+            }
             Expected::TurnedAway(_) => !output.status.success() && output.stdout.is_empty() && reached == 0,
         };
         writeln!(out, "   curl      {}", answer(&output))?;
@@ -207,7 +209,9 @@ impl Demo {
         let port = self.listener.port();
         let path = |path: &Path| path.display().to_string();
         let mut arguments: Vec<String> =
-            ["--silent", "--show-error", "--include", "--max-time", "10", "--interface", scene.from].map(str::to_owned).into();
+            ["--silent", "--show-error", "--include", "--max-time", "10", "--interface", scene.from]
+                .map(str::to_owned)
+                .into();
         arguments.extend(["--resolve".into(), format!("{}:{port}:{}", scene.hostname, self.listener.ip())]);
         arguments.extend(["--cacert".into(), path(&self.pki.server_ca)]);
         if scene.certificate {

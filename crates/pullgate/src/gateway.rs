@@ -1,9 +1,10 @@
 //! The gateway itself: a runtime, its listeners and what they share, from start to the end of the drain.
 
 use crate::snapshot::{InForce, Snapshot, SnapshotError, listener_settings, timeouts};
+use crate::threads::Threads;
 use crate::world::System;
 use crate::{admin, logging};
-use log::{info, warn};
+use log::info;
 use pullgate_config::Config;
 use pullgate_door::{Gates, ListenError, bind, serve};
 use pullgate_metrics::{Metrics, MetricsError, Sink};
@@ -16,15 +17,13 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 /// A running gateway.
 #[derive(Debug)]
 pub struct Gateway {
-    /// Taken at the end.
-    runtime: Option<Runtime>,
-    handle: Handle,
+    threads: Threads,
     addresses: HashMap<Arc<str>, SocketAddr>,
     admin: SocketAddr,
     metrics: Metrics,
@@ -77,18 +76,15 @@ impl Gateway {
         let (access, access_log) = logging::access_log(&config.log, system, &metrics).map_err(StartError::Log)?.unzip();
         let logs = access_log.into_iter().chain([process_log]).collect();
         let workers = workers(config.runtime.workers);
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(workers)
-            .thread_name("pullgate")
-            .enable_all()
-            .build()
-            .map_err(StartError::Runtime)?;
+        let threads = Threads::start(workers).map_err(StartError::Runtime)?;
+        let runtime = threads.handle().clone();
         let inside = runtime.enter();
         let drain = config.runtime.drain;
         let admin_at = config.admin.address;
-        let bound = config.listeners.iter().map(|listener| bind(listener_settings(listener))).collect::<Result<Vec<_>, _>>()?;
+        let bound =
+            config.listeners.iter().map(|listener| bind(listener_settings(listener))).collect::<Result<Vec<_>, _>>()?;
         let settings = HttpSettings {
-            workers,
+            workers: workers.get(),
             upstream_idle: config.runtime.upstream_idle,
             timeouts: timeouts(&config.listeners),
             metrics: metrics.clone(),
@@ -114,8 +110,17 @@ impl Gateway {
         }
         info!(address:% = admin_address, workers; "ready");
         drop(inside);
-        let handle = runtime.handle().clone();
-        Ok(Self { runtime: Some(runtime), handle, addresses, admin: admin_address, metrics, signals, http: Some(http), finished, logs, drain })
+        Ok(Self {
+            threads,
+            addresses,
+            admin: admin_address,
+            metrics,
+            signals,
+            http: Some(http),
+            finished,
+            logs,
+            drain,
+        })
     }
 
     /// Where a listener listens, with the port that the system chose.
@@ -139,18 +144,19 @@ impl Gateway {
     /// The runtime's handle, for the signals of a process.
     #[must_use]
     pub fn handle(&self) -> &Handle {
-        &self.handle
+        self.threads.handle()
     }
 
     /// Stops accepting, lets open requests finish within `runtime.drain` or until `hurry` resolves, then ends what is left.
     pub fn shut_down(mut self, hurry: impl Future<Output = ()>) {
+        info!(limit:? = self.drain; "draining: no new connections, open requests finish");
         let Signals { stop_accepting, drain, ready } = &self.signals;
         ready.send_replace(false);
         stop_accepting.send_replace(true);
         drain.send_replace(true);
         self.http = None;
         let (finished, limit) = (&mut self.finished, self.drain);
-        let left = self.handle.block_on(async {
+        let left = self.threads.handle().block_on(async {
             tokio::select! {
                 _ = finished.recv() => false,
                 () = tokio::time::sleep(limit) => true,
@@ -158,33 +164,23 @@ impl Gateway {
             }
         });
         if left {
-            warn!("connections were open when the drain ended");
+            info!("connections that were still open are closed");
         }
         self.end();
     }
 
     /// Ends at once.
     pub fn stop(mut self) {
+        info!("stopping at once");
         self.http = None;
         self.end();
     }
 
     fn end(mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(LAST_TASKS);
-        }
+        self.threads.end(LAST_TASKS);
         for log in &self.logs {
             // What cannot be written by then is lost: an output that blocks must not keep a process from its end.
             let _ = log.settle(LAST_LINES);
-        }
-    }
-}
-
-impl Drop for Gateway {
-    /// Ends at once, wherever it is dropped: a runtime may not wait for another.
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
         }
     }
 }
@@ -195,6 +191,6 @@ const LAST_TASKS: Duration = Duration::from_secs(1);
 /// How long the logs may take to be written at the end.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-fn workers(configured: Option<NonZeroUsize>) -> usize {
-    configured.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+fn workers(configured: Option<NonZeroUsize>) -> NonZeroUsize {
+    configured.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
 }

@@ -6,6 +6,7 @@ mod gateway;
 mod healthcheck;
 mod logging;
 mod snapshot;
+mod threads;
 mod world;
 
 pub use demo::{Demo, DemoError};

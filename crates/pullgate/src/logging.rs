@@ -59,7 +59,8 @@ fn json_line(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
     let mut fields = Fields(Vec::new());
     // The visitor never fails.
     let _ = record.key_values().visit(&mut fields);
-    line.extend(fields.0.into_iter().map(|(name, value)| (name, value.into())));
+    let told = fields.0.into_iter().filter(|(_, value)| !value.is_empty());
+    line.extend(told.map(|(name, value)| (name, value.into())));
     serde_json::to_writer(&mut *out, &line)?;
     out.write_all(b"\n")
 }
@@ -68,7 +69,11 @@ fn text_line(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
     let mut fields = Fields(Vec::new());
     // The visitor never fails.
     let _ = record.key_values().visit(&mut fields);
-    let plain = |text: String| text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect::<String>();
+    let plain = |text: String| {
+        text.chars()
+            .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
+            .collect::<String>()
+    };
     let time = humantime::format_rfc3339_millis(SystemTime::now());
     write!(out, "{time} {:5} {}", record.level(), plain(record.args().to_string()))?;
     for (name, value) in fields.0 {

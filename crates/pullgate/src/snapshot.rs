@@ -4,7 +4,7 @@ use pullgate_config::{Config, Listener, Protocol, ServedHosts, Sources};
 use pullgate_door::{Admission, Gate, Gates, HostTls, ListenerSettings, TlsError, TlsSettings};
 use pullgate_metrics::{CertificateKind, Metrics};
 use pullgate_policy::hosts::{HostConflict, HostIndex, HostName, HostTable};
-use pullgate_policy::origin_pull::Leaf;
+use pullgate_policy::origin_pull::{Anchor, Leaf};
 use pullgate_policy::{Networks, Rules};
 use pullgate_proxy::{Server, ServerAddress, Site, Sites, Timeouts, Upstream, UpstreamTimeouts};
 use rustls_pki_types::pem::PemObject;
@@ -75,7 +75,9 @@ impl Snapshot {
                 show_expiry(&host.rule, &certificate.chain, metrics);
                 HostTls::new(&certificate.chain, &certificate.key, host.rule.origin_pull.clone(), settings)
             });
-            certificates.push(tls.transpose().map_err(|source| SnapshotError::Tls { host: host.rule.name.to_string(), source })?);
+            certificates.push(
+                tls.transpose().map_err(|source| SnapshotError::Tls { host: host.rule.name.to_string(), source })?,
+            );
             rules.push(host.rule);
         }
         let hosts = HostTable::new(rules)?;
@@ -83,7 +85,8 @@ impl Snapshot {
         let (ipv4, ipv6) = cloudflare.prefixes();
         metrics.ranges(ipv4, ipv6);
         metrics.generation(generation);
-        let gate = Gate { cloudflare, admissions: admissions(&listeners), rules: Arc::clone(&rules), tls: certificates };
+        let gate =
+            Gate { cloudflare, admissions: admissions(&listeners), rules: Arc::clone(&rules), tls: certificates };
         let upstreams = upstreams.into_iter().map(upstream).collect::<Result<_, _>>()?;
         Ok(Self { gate: Arc::new(gate), site: Arc::new(Site { generation, rules, upstreams }) })
     }
@@ -102,7 +105,7 @@ fn show_expiry(host: &pullgate_policy::Host, chain: &[u8], metrics: &Metrics) {
     }
     let now = UnixTime::now();
     let anchors = host.origin_pull.trust().into_iter().flat_map(|trust| trust.anchors());
-    if let Some(first) = anchors.filter(|anchor| anchor.in_force(now)).map(|anchor| anchor.not_after()).min() {
+    if let Some(first) = anchors.filter(|anchor| anchor.in_force(now)).map(Anchor::not_after).min() {
         metrics.certificate(CertificateKind::Trust, host.name.as_str(), first.as_secs());
     }
 }
@@ -133,9 +136,12 @@ fn upstream(group: pullgate_config::Upstream) -> Result<Upstream, SnapshotError>
     let servers = group.servers.into_iter().map(|server| {
         let (label, address) = match server {
             pullgate_config::Server::Tcp { label, address } => (label, ServerAddress::Tcp(address)),
-            pullgate_config::Server::Unix(path) => (format!("unix:{}", path.display()).into(), ServerAddress::Unix(path)),
+            pullgate_config::Server::Unix(path) => {
+                (format!("unix:{}", path.display()).into(), ServerAddress::Unix(path))
+            }
         };
-        Server::new(label, &address, timeouts).map_err(|error| SnapshotError::Upstream(group.name.to_string(), error.to_string()))
+        Server::new(label, &address, timeouts)
+            .map_err(|error| SnapshotError::Upstream(group.name.to_string(), error.to_string()))
     });
     Ok(Upstream::new(Arc::clone(&group.name), servers.collect::<Result<_, _>>()?))
 }

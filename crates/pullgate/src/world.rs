@@ -44,7 +44,10 @@ impl World for System {
     }
 
     fn resolve(&self, server: &str) -> io::Result<SocketAddr> {
-        server.to_socket_addrs()?.next().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
+        server
+            .to_socket_addrs()?
+            .next()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
     }
 
     fn check_certificate(&self, chain: &[u8], key: &[u8]) -> Result<CertificateCheck, CertificateFault> {
@@ -105,7 +108,9 @@ impl Warnings {
 
 impl fmt::Display for Warnings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.list.iter().try_for_each(|warning| writeln!(f, "{}", warning.show(Severity::Warning, &self.file, &self.text)))
+        self.list
+            .iter()
+            .try_for_each(|warning| writeln!(f, "{}", warning.show(Severity::Warning, &self.file, &self.text)))
     }
 }
 
@@ -114,7 +119,8 @@ impl fmt::Display for Warnings {
 /// # Errors
 /// All problems at once.
 pub fn load(file: &Path) -> Result<Loaded, LoadError> {
-    let text = std::fs::read_to_string(file).map_err(|source| LoadError::Unreadable { path: file.to_owned(), source })?;
+    let text =
+        std::fs::read_to_string(file).map_err(|source| LoadError::Unreadable { path: file.to_owned(), source })?;
     let name = file.display().to_string();
     let loaded = pullgate_config::load(&name, &text, &System::beside(file)).map_err(LoadError::Problems)?;
     Ok(Loaded { config: loaded.config, warnings: Warnings { file: name, text, list: loaded.warnings } })

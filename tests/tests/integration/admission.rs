@@ -19,9 +19,12 @@ async fn a_stranger_is_closed_before_any_byte() {
     let stage = Stage::new().await;
     for listener in ["https", "http"] {
         assert_eq!(what_comes(stranger(), stage.at(listener)).await, b"", "{listener}");
-        let refused = H1::plain(Some(stranger()), stage.at(listener)).await.unwrap().send(visit("open.example.com", "/")).await;
+        let refused =
+            H1::plain(Some(stranger()), stage.at(listener)).await.unwrap().send(visit("open.example.com", "/")).await;
         assert!(refused.is_err());
-        stage.metric_becomes(&format!(r#"pullgate_connections_total{{listener="{listener}",outcome="stranger"}}"#), 2.0).await;
+        stage
+            .metric_becomes(&format!(r#"pullgate_connections_total{{listener="{listener}",outcome="stranger"}}"#), 2.0)
+            .await;
     }
     stage.assert_nothing_reached_the_origin();
     assert!(stage.metric(r#"pullgate_connections_total{listener="https",outcome="admitted"}"#) == 0.0);

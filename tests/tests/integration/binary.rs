@@ -1,8 +1,10 @@
 //! The binary itself: commands, exit codes, signals. `make test` builds it before this runs.
 
-use pullgate_tests::client::curl;
-use pullgate_tests::origin::Origin;
-use pullgate_tests::stage::{Props, Recipe, eventually};
+use crate::requests::post;
+use http_body_util::BodyExt;
+use pullgate_tests::client::{H1, H2, Tls, curl, streaming};
+use pullgate_tests::origin::{Origin, pattern, sha256};
+use pullgate_tests::stage::{Props, Recipe, cloudflare, eventually, visit};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -45,11 +47,13 @@ impl Running {
 
     async fn end(mut self) -> (ExitStatus, String, String) {
         let mut status = None;
-        assert!(eventually(|| {
-            status = self.0.try_wait().unwrap();
-            status.is_some()
-        })
-        .await);
+        assert!(
+            eventually(|| {
+                status = self.0.try_wait().unwrap();
+                status.is_some()
+            })
+            .await
+        );
         let mut output = (String::new(), String::new());
         std::io::Read::read_to_string(&mut self.0.stdout.take().unwrap(), &mut output.0).unwrap();
         std::io::Read::read_to_string(&mut self.0.stderr.take().unwrap(), &mut output.1).unwrap();
@@ -67,7 +71,9 @@ impl Drop for Running {
 
 fn recipe(https: u16, admin: u16) -> Recipe {
     Recipe {
-        head: format!("version: 1\nadmin: {{address: '127.0.0.1:{admin}'}}\ncloudflare: {{ranges: {{extra: [127.0.1.0/24]}}}}\n"),
+        head: format!(
+            "version: 1\nadmin: {{address: '127.0.0.1:{admin}'}}\ncloudflare: {{ranges: {{extra: [127.0.1.0/24]}}}}\n"
+        ),
         listeners: format!("listeners:\n  - {{name: https, address: '127.0.0.1:{https}'}}\n"),
         ..Recipe::default()
     }
@@ -105,7 +111,10 @@ async fn run_serves_curl_over_both_versions_and_signals_end_it() {
                 &format!("https://shop.example.com:{https}/"),
             ])
             .await;
-            assert!(output.stdout.starts_with(shown) && output.stdout.ends_with("hello from the origin\n"), "{output:?}");
+            assert!(
+                output.stdout.starts_with(shown) && output.stdout.ends_with("hello from the origin\n"),
+                "{output:?}"
+            );
         }
         assert_eq!(pullgate(&["healthcheck", "--config", file.to_str().unwrap()]).status.code(), Some(0));
         running.signal("-HUP");
@@ -138,7 +147,10 @@ fn check_reports_and_exits_with_2_for_a_bad_configuration() {
     }
     let output = pullgate(&["check", "--format", "json", "-c", bad.to_str().unwrap()]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((output.status.code(), &report["ok"], &report["problems"][0]["key"]), (Some(2), &false.into(), &"hosts".into()));
+    assert_eq!(
+        (output.status.code(), &report["ok"], &report["problems"][0]["key"]),
+        (Some(2), &false.into(), &"hosts".into())
+    );
 
     let missing = pullgate(&["check", "-c", "no-such-file.yaml"]);
     assert_eq!(missing.status.code(), Some(2));
@@ -147,7 +159,14 @@ fn check_reports_and_exits_with_2_for_a_bad_configuration() {
 
 #[test]
 fn usage_errors_exit_with_2_and_help_with_0() {
-    for (arguments, code) in [(&["--help"][..], 0), (&["run", "--help"], 0), (&["--version"], 0), (&[], 2), (&["rnu"], 2), (&["run", "--nope"], 2)] {
+    for (arguments, code) in [
+        (&["--help"][..], 0),
+        (&["run", "--help"], 0),
+        (&["--version"], 0),
+        (&[], 2),
+        (&["rnu"], 2),
+        (&["run", "--nope"], 2),
+    ] {
         assert_eq!(pullgate(arguments).status.code(), Some(code), "{arguments:?}");
     }
 }
@@ -157,4 +176,115 @@ fn the_demo_comes_out_right() {
     let output = pullgate(&["demo", "--once"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
     assert!(text(&output.stdout).contains("5 of 5 came out right."), "{}", text(&output.stdout));
+}
+
+const MIB: usize = 1 << 20;
+const GIB: usize = 1 << 30;
+
+/// Resident memory of a process, in bytes.
+fn resident(id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+/// The most memory that a process has while `work` runs, above what it had before, in bytes.
+async fn growth_during<T>(id: u32, work: impl Future<Output = T>) -> (T, u64) {
+    let before = resident(id);
+    let most = std::cell::Cell::new(0);
+    let watch = async {
+        loop {
+            most.set(resident(id).max(most.get()));
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        result = work => (result, most.get().saturating_sub(before)),
+        () = watch => unreachable!(),
+    }
+}
+
+/// 1 GiB up over HTTP/1.1 and 1 GiB down over HTTP/2, in flat memory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_of_a_gibibyte_is_streamed_in_flat_memory() {
+    const MOST: u64 = 24 * MIB as u64;
+    let props = Props::new();
+    let origin = Origin::start().await;
+    let [https, admin] = free_ports();
+    let running = Running::start(&props.write(&recipe(https, admin), &origin.address().to_string()));
+    let (id, admin) = (running.0.id(), format!("127.0.0.1:{admin}"));
+    assert!(eventually(|| pullgate(&["healthcheck", "--address", &admin]).status.success()).await);
+    let (from, at) = (Some(cloudflare()), format!("127.0.0.1:{https}").parse().unwrap());
+    let tls = Tls::trusting(&props.server_ca).presenting(&props.edge());
+    let mut one = H1::tls(from, at, "shop.example.com", tls.clone().alpn(&["http/1.1"]).client_config()).await.unwrap();
+    let two = H2::tls(from, at, "shop.example.com", tls.alpn(&["h2"]).client_config()).await.unwrap();
+
+    // The first large bodies pay for buffers that stay.
+    assert_eq!(one.send(post("/digest", pattern(8 * MIB))).await.unwrap().text(), sha256(&pattern(8 * MIB)));
+    assert_eq!(two.send(visit("shop.example.com", &format!("/bytes/{}", 8 * MIB))).await.unwrap().body.len(), 8 * MIB);
+    let (mut sender, body) = streaming();
+    let chunk = pattern(MIB);
+    let feed = tokio::spawn(async move {
+        for _ in 0..GIB / MIB {
+            sender.send_data(chunk.clone()).await.unwrap();
+        }
+    });
+    let (answer, grown) = growth_during(id, one.send_stream(post("/digest", pattern(0)).map(|_| body))).await;
+    feed.await.unwrap();
+    let entry = origin.ledger().pop().unwrap();
+    assert_eq!((entry.body_len, entry.body_complete, entry.body_sha256), (GIB as u64, true, answer.unwrap().text()));
+    assert!(grown < MOST, "up: {} MiB more", grown >> 20);
+
+    let request = visit("shop.example.com", &format!("/bytes/{GIB}")).map(|_| streaming().1);
+    let mut answer = two.send_open(request).await.unwrap().into_body();
+    let read = async {
+        let mut length = 0;
+        while let Some(frame) = answer.frame().await {
+            length += frame.unwrap().into_data().unwrap().len();
+        }
+        length
+    };
+    let (length, grown) = growth_during(id, read).await;
+    assert_eq!(length, GIB);
+    assert!(grown < MOST, "down: {} MiB more", grown >> 20);
+}
+
+/// The running binary's threads of this name.
+fn threads(id: u32, name: &str) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{id}/task")).unwrap();
+    tasks.filter(|task| std::fs::read_to_string(task.as_ref().unwrap().path().join("comm")).unwrap_or_default().trim() == name).count()
+}
+
+#[tokio::test]
+async fn workers_log_level_and_log_format_have_their_effect() {
+    let origin = Origin::start().await;
+    for (log, level, json, lines) in [
+        ("{level: debug, format: text, access: off}", "DEBUG stranger turned away", false, 0),
+        ("{level: debug}", r#""message":"stranger turned away""#, true, 1),
+        ("{level: warn, format: text}", "", false, 1),
+    ] {
+        let props = Props::new();
+        let [http, admin] = free_ports();
+        let head = format!(
+            "version: 1\nruntime: {{workers: 3}}\nlog: {log}\nadmin: {{address: '127.0.0.1:{admin}'}}\ncloudflare: {{ranges: {{extra: [127.0.1.0/24]}}}}\n"
+        );
+        let listeners = format!("listeners:\n  - {{name: http, address: '127.0.0.1:{http}', protocol: http}}\n");
+        let recipe = Recipe { head, listeners, hosts: crate::admission::open_host(), ..Recipe::default() };
+        let running = Running::start(&props.write(&recipe, &origin.address().to_string()));
+        let admin = format!("127.0.0.1:{admin}");
+        assert!(eventually(|| pullgate(&["healthcheck", "--address", &admin]).status.success()).await);
+        assert_eq!(threads(running.0.id(), "pullgate"), 3 + 1, "the workers and the main thread");
+        let url = format!("http://127.0.0.1:{http}/");
+        for (from, served) in [("127.0.1.1", true), ("127.0.2.1", false)] {
+            let output = curl(&["--interface", from, "-H", "Host: open.example.com", "-H", "CF-Connecting-IP: 203.0.113.7", &url]).await;
+            assert_eq!(output.success, served, "{output:?}");
+        }
+        running.signal("-TERM");
+        let (status, stdout, stderr) = running.end().await;
+        assert!(status.success());
+        assert!(stderr.contains(level) && (level.is_empty() == stderr.is_empty()), "{log}: {stderr}");
+        assert_eq!(stdout.lines().count(), lines, "{stdout}");
+        assert_eq!(stdout.starts_with('{'), json && lines > 0, "{stdout}");
+        assert!(lines == 0 || json || stdout.contains(" 203.0.113.7 GET open.example.com/ 200 permit "), "{stdout}");
+    }
 }

@@ -16,7 +16,12 @@ fn with_certificates() -> (tempfile::TempDir, Vec<PathBuf>) {
         let target = folder.path().join(part);
         std::fs::create_dir_all(target.join("certs")).unwrap();
         let authority = Authority::new("server CA");
-        authority.leaf().dns(&["shop.example.com", "*.shop.example.com"]).usage_server().issue().write(&target.join("certs"), "shop");
+        authority
+            .leaf()
+            .dns(&["shop.example.com", "*.shop.example.com"])
+            .usage_server()
+            .issue()
+            .write(&target.join("certs"), "shop");
         authority.leaf().dns(&["blog.example.com"]).usage_server().issue().write(&target.join("certs"), "blog");
         Authority::new("origin-pull CA").write(&target.join("certs"), "origin-pull-ca");
         for entry in std::fs::read_dir(root().join("conf").join(part)).unwrap() {
@@ -68,7 +73,7 @@ fn all_problems_come_at_once_with_their_places() {
         "pullgate.yaml:3:14: error: log.level:",
         "pullgate.yaml:5:28: error: listeners[0].address:",
         "listeners[0].kernel_filter: not supported yet",
-        "pullgate.yaml:8:36: error: hosts[0].hostnames[1]:",
+        "pullgate.yaml:8:35: error: hosts[0].hostnames[1]:",
         "hosts[0].certificate.chain:",
         "missing.pem",
         "hosts[0].origin_pull.trust[0]:",
@@ -77,6 +82,7 @@ fn all_problems_come_at_once_with_their_places() {
         "hosts[1].hostnames:",
         "hosts[1].origin_pull.mode:",
         "hosts[1].routes:",
+        "hosts[1].certificate: missing",
         "upstreams.shop.servers:",
     ] {
         assert!(problems.contains(expected), "{expected} is not in:\n{problems}");
@@ -103,7 +109,8 @@ fn two_hosts_cannot_claim_one_name() {
 #[tokio::test]
 async fn an_address_in_use_fails_the_start_and_names_the_listener() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let listeners = format!("listeners:\n  - {{name: busy, address: '{}', protocol: http}}\n", taken.local_addr().unwrap());
+    let listeners =
+        format!("listeners:\n  - {{name: busy, address: '{}', protocol: http}}\n", taken.local_addr().unwrap());
     let props = Props::new();
     let recipe = Recipe { listeners, hosts: crate::admission::open_host(), ..Recipe::default() };
     let error = start(&props.write(&recipe, "127.0.0.1:9")).await.unwrap_err();
@@ -112,11 +119,11 @@ async fn an_address_in_use_fails_the_start_and_names_the_listener() {
 
 #[test]
 fn the_environment_fills_values_and_stays_one_scalar() {
-    let head = Recipe::default().head.replace("workers: 2", "workers: ${PULLGATE_TEST_UNSET_WORKERS:-3}");
+    let head = Recipe::default().head.replace("workers: 2", "workers: '${PULLGATE_TEST_UNSET_WORKERS:-3}'");
     let props = Props::new();
     let file = props.write(&Recipe { head, ..Recipe::default() }, "127.0.0.1:9");
     assert_eq!(pullgate::load(&file).unwrap().config.runtime.workers.map(usize::from), Some(3));
-    let head = Recipe::default().head.replace("workers: 2", "workers: ${PULLGATE_TEST_UNSET_WORKERS}");
+    let head = Recipe::default().head.replace("workers: 2", "workers: '${PULLGATE_TEST_UNSET_WORKERS}'");
     let problems = refusal(&props, &Recipe { head, ..Recipe::default() });
     assert!(problems.contains("PULLGATE_TEST_UNSET_WORKERS"), "{problems}");
 }

@@ -79,7 +79,8 @@ async fn a_leaf_signed_by_a_leaf() {
 
 #[tokio::test]
 async fn a_missing_intermediate() {
-    refused_with("unknown_issuer", |props| Some(props.zone_ca.intermediate("intermediate").leaf().issue().alone())).await;
+    refused_with("unknown_issuer", |props| Some(props.zone_ca.intermediate("intermediate").leaf().issue().alone()))
+        .await;
 }
 
 #[tokio::test]
@@ -115,7 +116,9 @@ async fn certificates_that_pass() {
             let mut client = stage.h1_as("shop.example.com", tls).await.unwrap();
             assert_eq!(client.send(visit("shop.example.com", "/")).await.unwrap().status, 200, "{what} {versions:?}");
         }
-        stage.metric_becomes(r#"pullgate_origin_pull_total{host="shop",verdict="verified"}"#, f64::from(round) * 2.0).await;
+        stage
+            .metric_becomes(r#"pullgate_origin_pull_total{host="shop",verdict="verified"}"#, f64::from(round) * 2.0)
+            .await;
     }
     assert!(stage.metric(r#"pullgate_certificate_not_after_timestamp_seconds{host="shop",kind="observed"}"#) > 1e9);
 }
@@ -152,7 +155,8 @@ async fn an_unknown_name_sees_an_alert_and_no_certificate() {
         assert_eq!(refused.alert(), Some(AlertDescription::UnrecognisedName), "{refused:?}");
     }
     let at = stage.at("https").to_string();
-    let seen = openssl_s_client(&["-connect", &at, "-bind", "127.0.1.1", "-servername", "unknown.example.com"], b"").await;
+    let seen =
+        openssl_s_client(&["-connect", &at, "-bind", "127.0.1.1", "-servername", "unknown.example.com"], b"").await;
     assert!(seen.stdout.contains("no peer certificate available"), "{seen:?}");
     stage.metric_becomes(r#"pullgate_handshakes_total{host="none",outcome="unknown_name",resumed="false"}"#, 3.0).await;
 }
@@ -212,7 +216,9 @@ async fn a_session_is_resumed_at_its_own_host_alone() {
         for sessions in RESUMING {
             let config = stage.tls().versions(versions).sessions(sessions).alpn(&["http/1.1"]).client_config();
             let connect = async |sni: &str| {
-                pullgate_tests::client::H1::tls(Some(cloudflare()), stage.at("https"), sni, config.clone()).await.unwrap()
+                pullgate_tests::client::H1::tls(Some(cloudflare()), stage.at("https"), sni, config.clone())
+                    .await
+                    .unwrap()
             };
             let mut first = connect("shop.example.com").await;
             assert_eq!(first.send(visit("shop.example.com", "/")).await.unwrap().status, 200);
@@ -233,13 +239,16 @@ async fn a_session_of_an_open_host_opens_no_guarded_one() {
         for sessions in RESUMING {
             let config = stage.bare_tls().versions(versions).sessions(sessions).alpn(&["http/1.1"]).client_config();
             let at = stage.at("https");
-            let mut open = pullgate_tests::client::H1::tls(Some(cloudflare()), at, "open.example.com", config.clone()).await.unwrap();
+            let mut open = pullgate_tests::client::H1::tls(Some(cloudflare()), at, "open.example.com", config.clone())
+                .await
+                .unwrap();
             assert_eq!(open.send(visit("open.example.com", "/")).await.unwrap().status, 200);
             let reached = stage.origin.ledger().len();
-            let guarded = match pullgate_tests::client::H1::tls(Some(cloudflare()), at, "shop.example.com", config).await {
-                Err(refused) => refused,
-                Ok(mut client) => client.send(visit("shop.example.com", "/")).await.unwrap_err(),
-            };
+            let guarded =
+                match pullgate_tests::client::H1::tls(Some(cloudflare()), at, "shop.example.com", config).await {
+                    Err(refused) => refused,
+                    Ok(mut client) => client.send(visit("shop.example.com", "/")).await.unwrap_err(),
+                };
             assert!(guarded.alert().is_some(), "{versions:?} {sessions:?} {guarded:?}");
             assert_eq!(stage.origin.ledger().len(), reached);
         }
@@ -253,7 +262,8 @@ async fn tls_versions_and_http2_are_offered_as_configured() {
     let refused = stage.h1_as("shop.example.com", stage.tls().versions(Versions::Tls12)).await.unwrap_err();
     assert_eq!(refused.alert(), Some(AlertDescription::ProtocolVersion));
     let both = stage.tls().alpn(&["h2", "http/1.1"]).client_config();
-    let client = pullgate_tests::client::H1::tls(Some(cloudflare()), stage.at("https"), "shop.example.com", both).await.unwrap();
+    let client =
+        pullgate_tests::client::H1::tls(Some(cloudflare()), stage.at("https"), "shop.example.com", both).await.unwrap();
     let handshake = client.handshake().unwrap();
     assert_eq!(handshake.alpn.as_deref(), Some(&b"http/1.1"[..]));
     assert_eq!(format!("{:?}", handshake.group), "Some(X25519MLKEM768)");
@@ -264,7 +274,17 @@ async fn no_old_protocol_and_no_ca_names_are_shown() {
     let stage = Stage::new().await;
     let at = stage.at("https").to_string();
     for old in ["-tls1", "-tls1_1"] {
-        let arguments = ["-connect", &at, "-bind", "127.0.1.1", "-servername", "shop.example.com", old, "-cipher", "ALL:@SECLEVEL=0"];
+        let arguments = [
+            "-connect",
+            &at,
+            "-bind",
+            "127.0.1.1",
+            "-servername",
+            "shop.example.com",
+            old,
+            "-cipher",
+            "ALL:@SECLEVEL=0",
+        ];
         let seen = openssl_s_client(&arguments, b"").await;
         assert!(seen.stdout.contains("no peer certificate available"), "{old}: {seen:?}");
     }

@@ -35,7 +35,10 @@ async fn a_drain_finishes_open_requests_and_takes_no_new_connections() {
     one.closed().await;
     assert_eq!(slow_too.await.unwrap().unwrap().status, 200);
     two.closed().await;
-    tokio::time::timeout(Duration::from_secs(4), drain).await.expect("the drain ends with the last connection").unwrap();
+    tokio::time::timeout(Duration::from_secs(4), drain)
+        .await
+        .expect("the drain ends with the last connection")
+        .unwrap();
     assert_eq!(origin.ledger().len(), 3);
 }
 

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request};
-use http_body_util::{BodyExt, Full};
-use pullgate_tests::client::{Wire, streaming};
+use http_body_util::Full;
+use pullgate_tests::client::Wire;
 use pullgate_tests::origin::{pattern, sha256};
 use pullgate_tests::stage::{Stage, VISITOR, cloudflare, visit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-fn post(target: &str, body: Bytes) -> Request<Full<Bytes>> {
+pub(crate) fn post(target: &str, body: Bytes) -> Request<Full<Bytes>> {
     let mut request = visit("shop.example.com", target).map(|_| Full::new(body));
     *request.method_mut() = Method::POST;
     request
@@ -60,52 +60,9 @@ async fn ten_thousand_requests_arrive_whole_and_once() {
     }
     // Connections to the upstream are kept: there are about as many as requests at a time.
     assert!(stage.origin.connections() <= 200, "{}", stage.origin.connections());
-    stage.metric_becomes(r#"pullgate_requests_total{code="200",host="shop",method="POST",route="all"}"#, 10_000.0).await;
-}
-
-/// Resident memory of this process, in bytes.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-}
-
-/// 1 GiB each way, streamed: gateway, origin and client live in this process and together stay flat.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_of_a_gibibyte_is_streamed_in_flat_memory() {
-    const CHUNK: usize = 1 << 20;
-    const CHUNKS: usize = 1 << 10;
-    let stage = Stage::new().await;
-    let mut client = stage.h1("shop.example.com").await;
-    let warm = client.send(post("/echo", pattern(4 * CHUNK))).await.unwrap();
-    assert_eq!(warm.body.len(), 4 * CHUNK);
-    let before = resident();
-    let (mut sender, body) = streaming();
-    let chunk = pattern(CHUNK);
-    let fed = chunk.clone();
-    let feed = tokio::spawn(async move {
-        for _ in 0..CHUNKS {
-            sender.send_data(fed.clone()).await.unwrap();
-        }
-    });
-    let request = post("/echo", Bytes::new()).map(|_| body);
-    let mut answer = client.send_open(request).await.unwrap().into_body();
-    let (mut length, mut most) = (0usize, 0u64);
-    while let Some(frame) = answer.frame().await {
-        let data = frame.unwrap().into_data().unwrap();
-        for (index, byte) in data.iter().enumerate().step_by(4099) {
-            assert_eq!(*byte, chunk[(length + index) % CHUNK]);
-        }
-        length += data.len();
-        if length % (64 * CHUNK) < data.len() {
-            most = most.max(resident());
-        }
-    }
-    feed.await.unwrap();
-    assert_eq!(length, CHUNK * CHUNKS);
-    assert!(most.saturating_sub(before) < 64 << 20, "{} MiB more", (most - before) >> 20);
-    let entry = &stage.origin.ledger()[1];
-    assert_eq!((entry.body_len, entry.body_complete), (1 << 30, true));
+    stage
+        .metric_becomes(r#"pullgate_requests_total{code="200",host="shop",method="POST",route="all"}"#, 10_000.0)
+        .await;
 }
 
 #[tokio::test]
@@ -159,7 +116,12 @@ async fn a_websocket_is_passed_through() {
     let stage = Stage::new().await;
     let mut client = stage.h1("shop.example.com").await;
     let mut request = visit("shop.example.com", "/websocket");
-    for (name, value) in [("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13"), ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")] {
+    for (name, value) in [
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ] {
         request.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     let mut socket = client.upgrade(request).await.unwrap();
@@ -229,7 +191,8 @@ async fn answer_on_stream_1(wire: &mut Wire) -> (Option<u16>, Vec<u8>) {
 
 /// `:status` at the front of a header block: an indexed field (RFC 7541 appendix A) or a Huffman-coded literal of three digits.
 fn status_of(block: &[u8]) -> u16 {
-    const INDEXED: [(u8, u16); 7] = [(0x88, 200), (0x89, 204), (0x8a, 206), (0x8b, 304), (0x8c, 400), (0x8d, 404), (0x8e, 500)];
+    const INDEXED: [(u8, u16); 7] =
+        [(0x88, 200), (0x89, 204), (0x8a, 206), (0x8b, 304), (0x8c, 400), (0x8d, 404), (0x8e, 500)];
     let first = block.iter().position(|byte| byte & 0xe0 != 0x20).unwrap();
     if let Some((_, status)) = INDEXED.iter().find(|(byte, _)| *byte == block[first]) {
         return *status;
@@ -242,10 +205,13 @@ fn status_of(block: &[u8]) -> u16 {
     let (mut at, mut status) = (0, 0);
     for _ in 0..3 {
         let short = u16::from_str_radix(&bits[at..at + 5], 2).unwrap();
-        let (digit, length) = if short < 3 { (short, 5) } else { (u16::from_str_radix(&bits[at..at + 6], 2).unwrap() - 0b01_1001 + 3, 6) };
+        let (digit, length) = if short < 3 {
+            (short, 5)
+        } else {
+            (u16::from_str_radix(&bits[at..at + 6], 2).unwrap() - 0b01_1001 + 3, 6)
+        };
         status = status * 10 + digit;
         at += length;
     }
     status
 }
-

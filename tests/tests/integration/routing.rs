@@ -6,7 +6,8 @@ use pullgate_tests::client::raw;
 use pullgate_tests::stage::{Recipe, Stage, cloudflare, visit};
 
 async fn open_stage(host: &str) -> Stage {
-    let hosts = format!("hosts:\n  - name: open\n    hostnames: [open.example.com]\n    origin_pull: {{mode: off}}\n{host}");
+    let hosts =
+        format!("hosts:\n  - name: open\n    hostnames: [open.example.com]\n    origin_pull: {{mode: off}}\n{host}");
     Stage::with(Recipe { hosts, ..plain_only() }).await
 }
 
@@ -37,7 +38,7 @@ async fn routes_by_path_and_method() {
     let table = [
         ("GET", "/api/x?y=/api", 200),
         ("GET", "/api", 200),
-        ("POST", "/api/status/x", 200),
+        ("POST", "/api/state/x", 200),
         ("PUT", "/api/x", 405),
         ("PUT", "/api/status", 204),
         ("GET", "/gone/x", 410),
@@ -54,7 +55,7 @@ async fn routes_by_path_and_method() {
         assert_eq!(answer.status, status, "{method} {target}");
     }
     let targets: Vec<_> = stage.origin.ledger().iter().map(|entry| entry.target.clone()).collect();
-    assert_eq!(targets, ["/x?y=/api", "/", "/status/x", "/site/a%2Fb"]);
+    assert_eq!(targets, ["/x?y=/api", "/", "/state/x", "/site/a%2Fb"]);
     stage.metric_becomes(r#"pullgate_requests_total{code="405",host="open",method="PUT",route="none"}"#, 1.0).await;
     stage.metric_becomes(r#"pullgate_requests_total{code="204",host="open",method="PUT",route="status"}"#, 1.0).await;
 }
@@ -63,7 +64,9 @@ async fn routes_by_path_and_method() {
 async fn absolute_form_targets_count_as_their_path() {
     let stage = open_stage("    routes: [{name: site, path: /site, upstream: shop}]\n").await;
     let ask = async |target: &str| {
-        let head = format!("GET {target} HTTP/1.1\r\nHost: open.example.com\r\nCF-Connecting-IP: 203.0.113.7\r\nConnection: close\r\n\r\n");
+        let head = format!(
+            "GET {target} HTTP/1.1\r\nHost: open.example.com\r\nCF-Connecting-IP: 203.0.113.7\r\nConnection: close\r\n\r\n"
+        );
         String::from_utf8(raw(Some(cloudflare()), stage.at("http"), None, head.as_bytes()).await.unwrap()).unwrap()
     };
     assert!(ask("http://open.example.com/site?x").await.starts_with("HTTP/1.1 200 "));
@@ -71,7 +74,10 @@ async fn absolute_form_targets_count_as_their_path() {
     assert!(ask("http://other.example.com/site").await.starts_with("HTTP/1.1 400 "));
     assert!(ask("*").await.starts_with("HTTP/1.1 400 "));
     let ledger = stage.origin.ledger();
-    assert_eq!((ledger.len(), ledger[0].target.as_str(), ledger[0].all("host")), (1, "/site?x", vec!["open.example.com"]));
+    assert_eq!(
+        (ledger.len(), ledger[0].target.as_str(), ledger[0].all("host")),
+        (1, "/site?x", vec!["open.example.com"])
+    );
 }
 
 #[tokio::test]
@@ -88,7 +94,10 @@ async fn the_operators_header_edits() {
         request.headers_mut().insert(name, HeaderValue::from_static("client"));
     }
     let answer = stage.plain().await.send(request).await.unwrap();
-    assert_eq!((answer.header("server"), answer.header("x-powered-by"), answer.header("x-kept")), (None, None, Some("yes")));
+    assert_eq!(
+        (answer.header("server"), answer.header("x-powered-by"), answer.header("x-kept")),
+        (None, None, Some("yes"))
+    );
     assert_eq!(answer.header("strict-transport-security"), Some("max-age=63072000"));
     let seen = &stage.origin.ledger()[0];
     assert_eq!((seen.all("x-real-ip"), seen.all("x-kept")), (vec!["203.0.113.7"], vec!["a{b}c"]));
@@ -134,7 +143,9 @@ async fn policies_enforce_and_observe_in_order() {
         }
     }
     let counted = |policy: &str, decision: &str, reason: &str| {
-        stage.metric(&format!(r#"pullgate_policy_decisions_total{{decision="{decision}",policy="{policy}",reason="{reason}"}}"#))
+        stage.metric(&format!(
+            r#"pullgate_policy_decisions_total{{decision="{decision}",policy="{policy}",reason="{reason}"}}"#
+        ))
     };
     stage.access_lines(table.len()).await;
     assert_eq!(counted("watched-networks", "would_refuse", "network_unlisted"), 7.0);

@@ -84,6 +84,9 @@ async fn heads_that_are_no_http_are_counted_and_logged() {
         assert!(answer.starts_with("HTTP/1.1 400 "), "{head:?}: {answer}");
         assert_eq!(stage.access_lines(count).await.last().unwrap()["http.response.status_code"], 400, "{head:?}");
     }
+    let mut stream = connect(Some(cloudflare()), stage.at("http")).await.unwrap();
+    stream.write_all(b"CONNECT open.example.com:443 HTTP/1.1\r\nHost: open.example.com:443\r\n\r\n").await.unwrap();
+    assert!(rest(stream).await.starts_with("HTTP/1.1 405 "));
     let refused = r#"pullgate_requests_total{code="400",host="none",method="none",route="none"}"#;
     assert!(stage.metric(refused) >= 3.0, "{}", stage.metric(refused));
     stage.assert_nothing_reached_the_origin();
@@ -99,7 +102,23 @@ async fn idle_timeout_closes_between_requests() {
     assert_eq!(two.send(visit("shop.example.com", "/")).await.unwrap().status, 200);
     two.closed().await;
     // A request that takes longer is not idle.
-    assert_eq!(stage.h1("shop.example.com").await.send(visit("shop.example.com", "/slow/900")).await.unwrap().status, 200);
+    assert_eq!(
+        stage.h1("shop.example.com").await.send(visit("shop.example.com", "/slow/900")).await.unwrap().status,
+        200
+    );
+}
+
+/// A client that agrees on HTTP/2 and never speaks it, or speaks something else.
+#[tokio::test]
+async fn a_missing_http2_preface_ends_the_connection() {
+    let stage = stage_with("header_timeout: 300ms").await;
+    for said in [&b""[..], b"PRI * HTTP/2.0\r\n", b"GET / HTTP/1.1\r\nHost: shop.example.com\r\n\r\n"] {
+        let config = stage.tls().alpn(&["h2"]).client_config();
+        let mut wire = Wire::tls(Some(cloudflare()), stage.at("https"), "shop.example.com", config).await.unwrap();
+        wire.write_all(said).await.unwrap();
+        assert_eq!(rest(wire).await, "", "{said:?}");
+    }
+    stage.metric_becomes(r#"pullgate_connections_open{listener="https"}"#, 0.0).await;
 }
 
 #[tokio::test]
@@ -134,7 +153,12 @@ async fn a_silent_websocket_outlives_the_body_timeout() {
     let stage = stage_with("body_timeout: 200ms, write_timeout: 200ms").await;
     let mut client = stage.h1("shop.example.com").await;
     let mut request = visit("shop.example.com", "/websocket");
-    for (name, value) in [("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13"), ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")] {
+    for (name, value) in [
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ] {
         request.headers_mut().insert(name, http::HeaderValue::from_static(value));
     }
     let mut socket = client.upgrade(request).await.unwrap();

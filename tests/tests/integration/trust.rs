@@ -11,7 +11,10 @@ enum Client {
 
 impl Client {
     async fn both(stage: &Stage, sni: &str, tls: &Tls) -> [Self; 2] {
-        [Self::One(stage.h1_as(sni, tls.clone()).await.unwrap()), Self::Two(stage.h2_as(sni, tls.clone()).await.unwrap())]
+        [
+            Self::One(stage.h1_as(sni, tls.clone()).await.unwrap()),
+            Self::Two(stage.h2_as(sni, tls.clone()).await.unwrap()),
+        ]
     }
 
     async fn ask(&mut self, host: &str) -> Result<Response, Refused> {
@@ -75,7 +78,9 @@ async fn observe_lets_through_and_counts() {
         }
         let verdict = format!(r#"pullgate_origin_pull_total{{host="watched",verdict="{reason}"}}"#);
         stage.metric_becomes(&verdict, 2.0).await;
-        let decision = format!(r#"pullgate_policy_decisions_total{{decision="would_refuse",policy="origin-pull",reason="{reason}"}}"#);
+        let decision = format!(
+            r#"pullgate_policy_decisions_total{{decision="would_refuse",policy="origin-pull",reason="{reason}"}}"#
+        );
         stage.metric_becomes(&decision, 2.0).await;
     }
     let lines = stage.access_lines(4).await;
@@ -112,7 +117,8 @@ async fn a_plain_listener_shows_nothing_of_a_guarded_host_but_its_own_answers() 
     assert_eq!(client.send(visit("open.example.com", "/")).await.unwrap().status, 200);
     // Observe counts what require would refuse.
     assert_eq!(client.send(visit("watched.example.com", "/")).await.unwrap().status, 200);
-    let counted = r#"pullgate_policy_decisions_total{decision="would_refuse",policy="origin-pull",reason="plain_connection"}"#;
+    let counted =
+        r#"pullgate_policy_decisions_total{decision="would_refuse",policy="origin-pull",reason="plain_connection"}"#;
     stage.metric_becomes(counted, 1.0).await;
     let hosts: Vec<_> = stage.origin.ledger().iter().map(|entry| entry.header("host").unwrap().to_owned()).collect();
     assert_eq!(hosts, ["open.example.com", "watched.example.com"]);

@@ -36,17 +36,25 @@ async fn failures_before_an_answer() {
             assert_eq!(answer.header("cache-control"), Some("no-store"));
             assert_eq!(answer.header("retry-after").is_some(), status == 503, "{what}");
         }
-        let series = format!(r#"pullgate_upstream_requests_total{{outcome="{outcome}",server="{}",upstream="shop"}}"#, server.address());
+        let series = format!(
+            r#"pullgate_upstream_requests_total{{outcome="{outcome}",server="{}",upstream="shop"}}"#,
+            server.address()
+        );
         stage.metric_becomes(&series, 2.0).await;
         let lines = stage.access_lines(2).await;
-        assert_eq!((&lines[0]["error.type"], lines[0]["http.response.status_code"].as_u64()), (&outcome.into(), Some(u64::from(status))));
+        assert_eq!(
+            (&lines[0]["error.type"], lines[0]["http.response.status_code"].as_u64()),
+            (&outcome.into(), Some(u64::from(status)))
+        );
     }
 }
 
 /// A body that breaks off must look broken to the client too, whatever its framing.
 #[tokio::test]
 async fn a_server_that_dies_in_mid_body_never_looks_like_a_clean_end() {
-    for behaviour in [Behaviour::DieInBody { announced: 100_000, sent: 40_000 }, Behaviour::DieInChunked { sent: 40_000 }] {
+    for behaviour in
+        [Behaviour::DieInBody { announced: 100_000, sent: 40_000 }, Behaviour::DieInChunked { sent: 40_000 }]
+    {
         let what = format!("{behaviour:?}");
         let server = RawOrigin::start(behaviour).await;
         let stage = stage_over(&[server.address()]).await;
@@ -79,12 +87,13 @@ async fn a_server_that_cannot_be_reached_is_passed_over() {
 /// A POST that may have arrived is never sent again.
 #[tokio::test]
 async fn a_post_is_never_sent_twice() {
-    let server = RawOrigin::start(Behaviour::ResetAfterHead).await;
-    let stage = stage_over(&[server.address(), server.address()]).await;
+    let servers =
+        [RawOrigin::start(Behaviour::ResetAfterHead).await, RawOrigin::start(Behaviour::ResetAfterHead).await];
+    let stage = stage_over(&[servers[0].address(), servers[1].address()]).await;
     let mut request = visit("shop.example.com", "/").map(|_| "once".into());
     *request.method_mut() = http::Method::POST;
     assert_eq!(stage.h1("shop.example.com").await.send(request).await.unwrap().status, 502);
-    assert_eq!(server.heads().len(), 1);
+    assert_eq!(servers.iter().map(|server| server.heads().len()).sum::<usize>(), 1);
 }
 
 #[tokio::test]
@@ -110,7 +119,9 @@ async fn a_unix_socket_serves() {
         let (mut stream, _) = socket.accept().await.unwrap();
         let mut head = [0; 4096];
         let read = tokio::io::AsyncReadExt::read(&mut stream, &mut head).await.unwrap();
-        tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            .await
+            .unwrap();
         String::from_utf8_lossy(&head[..read]).into_owned()
     });
     let upstreams = format!("upstreams:\n  shop: {{servers: ['unix:{}']}}\n", path.display());
@@ -118,4 +129,67 @@ async fn a_unix_socket_serves() {
     let answer = stage.plain().await.send(visit("open.example.com", "/")).await.unwrap();
     assert_eq!((answer.status.as_u16(), answer.text().as_str()), (200, "ok"));
     assert!(server.await.unwrap().to_lowercase().contains(&format!("x-forwarded-for: {VISITOR}")));
+}
+
+/// A listener whose queue is full answers no SYN: the time-out for connecting is what ends the wait.
+#[tokio::test]
+async fn the_connect_timeout_ends_a_connection_that_is_not_answered() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = socket.listen(1).unwrap();
+    let at = full.local_addr().unwrap();
+    let mut held = Vec::new();
+    while let Ok(Ok(stream)) = tokio::time::timeout(std::time::Duration::from_millis(300), tokio::net::TcpStream::connect(at)).await {
+        held.push(stream);
+    }
+    let upstreams = format!("upstreams:\n  shop: {{servers: ['{at}'], timeouts: {{connect: 300ms}}}}\n");
+    let stage = Stage::with(Recipe { upstreams, ..Recipe::default() }).await;
+    let begun = std::time::Instant::now();
+    let answer = stage.h1("shop.example.com").await.send(visit("shop.example.com", "/")).await.unwrap();
+    assert_eq!(answer.status, 503);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert_eq!(stage.access_lines(1).await[0]["error.type"], "timed_out");
+}
+
+/// A server that does not read lets the request's body pile up. The time-out for writing ends that, and what remains is the wait
+/// for an answer; without it the write would never end.
+#[tokio::test]
+async fn the_write_timeout_ends_a_server_that_does_not_read() {
+    let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = deaf.local_addr().unwrap();
+    let holding = tokio::spawn(async move { std::future::pending::<()>().await });
+    let accepted = tokio::spawn(async move { deaf.accept().await.unwrap() });
+    let upstreams = format!("upstreams:\n  shop: {{servers: ['{at}'], timeouts: {{write: 300ms, read: 500ms}}}}\n");
+    let stage = Stage::with(Recipe { upstreams, ..Recipe::default() }).await;
+    let mut request = visit("shop.example.com", "/").map(|_| vec![b'x'; 50_000_000].into());
+    *request.method_mut() = http::Method::POST;
+    // The client may see the answer, or the end of a connection that it is still writing to.
+    let answer = stage.h1("shop.example.com").await.send(request).await;
+    assert!(answer.is_err() || answer.is_ok_and(|answer| answer.status == 504));
+    let line = &stage.access_lines(1).await[0];
+    assert_eq!((&line["error.type"], &line["http.response.status_code"]), (&"timed_out".into(), &504.into()));
+    drop((accepted.await.unwrap(), holding));
+}
+
+#[tokio::test]
+async fn idle_connections_are_closed_in_time_and_kept_within_their_number() {
+    let upstreams = "upstreams:\n  shop: {servers: [ORIGIN], timeouts: {idle: 300ms}}\n";
+    let stage = Stage::with(Recipe { upstreams: upstreams.into(), ..Recipe::default() }).await;
+    stage.h1("shop.example.com").await.send(visit("shop.example.com", "/")).await.unwrap();
+    stage.origin.wait_until(|seen| seen.open == 0).await;
+
+    let head = Recipe::default().head.replace("drain: 5s", "drain: 5s, upstream_idle: 2");
+    let stage = Stage::with(Recipe { head, ..Recipe::default() }).await;
+    let client = stage.h2("shop.example.com").await;
+    let slow: Vec<_> = (0..8)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.send(visit("shop.example.com", "/slow/200")).await.unwrap().status })
+        })
+        .collect();
+    for answer in slow {
+        assert_eq!(answer.await.unwrap(), 200);
+    }
+    let seen = stage.origin.wait_until(|seen| seen.open <= 2).await;
+    assert_eq!(seen.accepted, 8);
 }

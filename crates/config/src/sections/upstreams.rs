@@ -66,7 +66,12 @@ fn upstream(section: &mut Section<'_>) -> Read<(Vec<Server>, UpstreamTimeouts)> 
     let balance = section.optional("balance", balance);
     let timeouts = section.subsection("timeouts", timeouts);
     section.later(&[("protocol", Inert::Word("http1")), ("tls", Inert::Null)]);
-    section.later(&[("retries", Inert::Nothing), ("health", Inert::Null), ("ejection", Inert::Nothing), ("max_requests", Inert::Null)]);
+    section.later(&[
+        ("retries", Inert::Nothing),
+        ("health", Inert::Null),
+        ("ejection", Inert::Nothing),
+        ("max_requests", Inert::Null),
+    ]);
     balance?;
     Ok((servers?, timeouts?))
 }

@@ -206,13 +206,13 @@ const LISTENERS: &[Case] = &[
         "3:128 listeners[0].limits.write_timeout: `10 parsecs` is not a length of time (write 10s, 250ms, 5m or 1h)",
         "3:154 listeners[0].limits.idle_timeout: expected a single value, found a list",
     ]),
-    (ADDRESS, "§, limits: {connections: 1, connections_per_source: null, header_bytes: 1KiB, header_count: 1, http2_streams: 1, requests_per_connection: null}", &[
+    (ADDRESS, "§, limits: {connections: 1, connections_per_source: 1, header_bytes: 1KiB, header_count: 1, http2_streams: 1, requests_per_connection: 1}", &[
         "3:50 listeners[0].limits.connections: not supported yet (remove `connections`)",
         "3:66 listeners[0].limits.connections_per_source: not supported yet (remove `connections_per_source`)",
-        "3:96 listeners[0].limits.header_bytes: not supported yet (remove `header_bytes`)",
-        "3:116 listeners[0].limits.header_count: not supported yet (remove `header_count`)",
-        "3:133 listeners[0].limits.http2_streams: not supported yet (remove `http2_streams`)",
-        "3:151 listeners[0].limits.requests_per_connection: not supported yet (remove `requests_per_connection`)",
+        "3:93 listeners[0].limits.header_bytes: not supported yet (remove `header_bytes`)",
+        "3:113 listeners[0].limits.header_count: not supported yet (remove `header_count`)",
+        "3:130 listeners[0].limits.http2_streams: not supported yet (remove `http2_streams`)",
+        "3:148 listeners[0].limits.requests_per_connection: not supported yet (remove `requests_per_connection`)",
     ]),
     (ADDRESS, "§, limits: {idle: 10s}",
         &["3:50 listeners[0].limits.idle: unknown key (did you mean `idle_timeout`?)"]),
@@ -490,13 +490,13 @@ const UPSTREAMS: &[Case] = &[
         "12:79 upstreams.shop.timeouts.write: `x` is not a length of time (write 10s, 250ms, 5m or 1h)",
         "12:82 upstreams.shop.timeouts.total: unknown key (the keys here are connect, read, write, idle)",
     ]),
-    (SERVERS, "§, protocol: http2, tls: {}, retries: {attempts: 2}, health: null, ejection: {failures: 5}, max_requests: 1", &[
+    (SERVERS, "§, protocol: http2, tls: {}, retries: {attempts: 2}, health: {}, ejection: {failures: 5}, max_requests: 1", &[
         "12:39 upstreams.shop.protocol: not supported yet (remove `protocol`)",
         "12:56 upstreams.shop.tls: not supported yet (remove `tls`)",
         "12:65 upstreams.shop.retries: not supported yet (remove `retries`)",
         "12:89 upstreams.shop.health: not supported yet (remove `health`)",
-        "12:103 upstreams.shop.ejection: not supported yet (remove `ejection`)",
-        "12:128 upstreams.shop.max_requests: not supported yet (remove `max_requests`)",
+        "12:101 upstreams.shop.ejection: not supported yet (remove `ejection`)",
+        "12:126 upstreams.shop.max_requests: not supported yet (remove `max_requests`)",
     ]),
 ];
 

@@ -49,12 +49,19 @@ fn what_cannot_be_replaced() {
 }
 
 #[test]
-fn a_plain_value_may_become_a_number_or_a_boolean_and_a_quoted_one_stays_text() {
+fn a_value_may_become_a_number_a_boolean_or_text_as_its_key_wants_it_with_quotes_or_without() {
     let idle =
         |value: &str| with(MINIMAL, "version: 1\n", &format!("version: 1\nruntime:\n  upstream_idle: {value}\n"));
     assert_eq!(right(&idle("${UNSET:-7}")).config.runtime.upstream_idle, 7);
     assert_eq!(right(&idle("${PORT}")).config.runtime.upstream_idle, 8443);
-    assert_eq!(places(wrong(&idle("\"${PORT}\"")).list()), ["3:18 runtime.upstream_idle"]);
+    // Inside { } and [ ] quotes are the only way to write a variable.
+    assert_eq!(right(&idle("\"${PORT}\"")).config.runtime.upstream_idle, 8443);
+    assert_eq!(
+        right(&with(MINIMAL, "name: all", "name: \"${PORT}\"")).config.hosts[0].rule.routes[0].name.as_ref(),
+        "8443"
+    );
+    let help = wrong(&with(MINIMAL, "name: all", "name: ${PORT}")).list()[0].help.clone();
+    assert!(help.is_some_and(|help| help.contains("needs quotes")));
     let http2 = with(MINIMAL, "version: 1\n", "version: 1\ntls:\n  http2: ${UNSET:-false}\n");
     assert!(!right(&http2).config.tls.http2);
 }

@@ -15,9 +15,12 @@ const SHARED_CA: &[u8] = include_bytes!("authenticated_origin_pull_ca.pem");
 
 /// SHA-256 of the shared CA's SubjectPublicKeyInfo, which the expired CA of 2015 has too.
 const SHARED_KEY: [u8; 32] = [
-    0xe2, 0xef, 0x9f, 0xe8, 0x5a, 0xc3, 0x9f, 0x52, 0x2d, 0xc7, 0x73, 0x50, 0x5f, 0x39, 0x98, 0x75,
-    0xaa, 0x75, 0xac, 0x10, 0xc4, 0x97, 0x66, 0xca, 0x89, 0x9f, 0x8f, 0x99, 0xb0, 0x7d, 0xa3, 0x4c,
+    0xe2, 0xef, 0x9f, 0xe8, 0x5a, 0xc3, 0x9f, 0x52, 0x2d, 0xc7, 0x73, 0x50, 0x5f, 0x39, 0x98, 0x75, 0xaa, 0x75, 0xac,
+    0x10, 0xc4, 0x97, 0x66, 0xca, 0x89, 0x9f, 0x8f, 0x99, 0xb0, 0x7d, 0xa3, 0x4c,
 ];
+
+/// What the first line of every PEM section holds (RFC 7468 section 2).
+const BEGIN: &[u8] = b"-BEGIN ";
 
 /// A CA certificate that chains may end at.
 #[derive(Debug, Clone)]
@@ -78,6 +81,11 @@ impl Anchor {
             .collect::<Result<Vec<_>, _>>()?;
         if anchors.is_empty() {
             return Err(AnchorError::Pem("the text has no CERTIFICATE section".into()));
+        }
+        // The parser passes over sections of another kind and over those whose first line is damaged or indented.
+        let begun = pem.windows(BEGIN.len()).filter(|window| *window == BEGIN).count();
+        if begun != anchors.len() {
+            return Err(AnchorError::Pem(format!("{begun} sections begin, {} are of a CERTIFICATE", anchors.len())));
         }
         Ok(anchors)
     }

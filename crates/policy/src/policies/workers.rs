@@ -38,3 +38,40 @@ impl Policy for Workers {
         if self.zones.contains(&zone) { Ok(()) } else { Err(Reason::WorkerUnlisted) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Arrival, VISITOR, judged};
+
+    #[test]
+    fn a_worker_calls_from_a_listed_zone_or_not_at_all() {
+        let (unlisted, malformed) = (Err(Reason::WorkerUnlisted), Err(Reason::WorkerMalformed));
+        let table: [(&[&str], &[&[u8]], Result<(), Reason>); 18] = [
+            (&[], &[], Ok(())),
+            (&["example.com"], &[], Ok(())),
+            (&[], &[b"example.com"], unlisted),
+            (&["example.com"], &[b"example.com"], Ok(())),
+            (&["example.com"], &[b"EXAMPLE.com."], Ok(())),
+            (&["example.com", "example.net"], &[b"example.net"], Ok(())),
+            (&["example.com"], &[b"example.net"], unlisted),
+            // A zone is not a suffix: another account may own what is below it or looks like it.
+            (&["example.com"], &[b"sub.example.com"], unlisted),
+            (&["example.com"], &[b"badexample.com"], unlisted),
+            (&["example.com"], &[b"example.com.evil.net"], unlisted),
+            (&["example.com"], &[b""], malformed),
+            (&["example.com"], &[b"example.com, example.net"], malformed),
+            (&["example.com"], &[b"example.com example.net"], malformed),
+            (&["example.com"], &[b"https://example.com"], malformed),
+            (&["example.com"], &[b"*.com"], malformed),
+            (&["example.com"], &[b"example.com\xff"], malformed),
+            (&["example.com"], &[b"example.com", b"example.com"], malformed),
+            (&["example.com"], &[b"example.com", b"example.net"], malformed),
+        ];
+        for (zones, fields, expected) in table {
+            let policy = Workers::new(zones.iter().map(|zone| (*zone).to_owned()).collect());
+            let arrival = fields.iter().fold(Arrival::good(), |arrival, value| arrival.with("cf-worker", value));
+            assert_eq!(judged(&policy, &arrival, VISITOR), expected, "{zones:?} {fields:?}");
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! A throw-away PKI: the CA and leaf that play a zone's own origin-pull certificate, and the origin's server certificate.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, Error, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, Error, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose,
 };
 use std::io;
 use std::path::{Path, PathBuf};
@@ -58,7 +59,12 @@ fn authority(name: &str) -> Result<Authority, Error> {
     Ok(Authority { issuer: Issuer::new(params, key), pem })
 }
 
-fn leaf(authority: &Authority, name: &str, hostnames: &[&str], usage: ExtendedKeyUsagePurpose) -> Result<(String, String), Error> {
+fn leaf(
+    authority: &Authority,
+    name: &str,
+    hostnames: &[&str],
+    usage: ExtendedKeyUsagePurpose,
+) -> Result<(String, String), Error> {
     let mut params = named(name, hostnames)?;
     params.extended_key_usages = vec![usage];
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

@@ -1,0 +1,36 @@
+# The commands of the README. Each sets up what it needs first.
+
+CARGO ?= cargo
+
+.PHONY: help setup build test lint demo bench bench-peers
+
+help:
+	@echo 'make demo         the main job on this machine: a play-acted Cloudflare, the gateway, an origin'
+	@echo 'make demo ONCE=1  the same, ending after the five requests'
+	@echo 'make test         every check and every test'
+	@echo 'make bench        what a decision costs (criterion)'
+	@echo 'make bench-peers  CPU per handshake and per request, beside nginx'
+
+setup:
+	@.ci/setup
+
+build: setup
+	$(CARGO) build --locked --workspace
+
+demo: setup
+	$(CARGO) run --locked --quiet --package pullgate -- demo $(if $(ONCE),--once)
+
+lint: setup
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+
+# The binary is built before the tests, which run it.
+test: lint
+	$(CARGO) build --locked --workspace --all-targets
+	$(CARGO) test --locked --workspace
+
+bench: setup
+	$(CARGO) bench --locked --package pullgate-benches
+
+bench-peers: setup
+	benches/peers/run
