@@ -27,7 +27,8 @@ lint: setup
 # The binary is built before the tests, which run it.
 test: lint
 	$(CARGO) build --locked --workspace --all-targets
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --workspace --exclude pullgate-tests
+	$(CARGO) test --locked --package pullgate-tests --lib --test integration
 
 bench: setup
 	$(CARGO) bench --locked --package pullgate-benches

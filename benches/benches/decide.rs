@@ -1,13 +1,17 @@
 //! What a decision costs: a hundred hosts, ten policies, the facts of a usual request.
-#![allow(clippy::unwrap_used, missing_docs, reason = "a bench that cannot go on fails here; criterion's macros make undocumented items")]
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a bench that cannot go on fails here; criterion's macros make undocumented items"
+)]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use pullgate_policy::policies::{ClientNetworks, Workers};
 use pullgate_policy::visitor::Missing;
 use pullgate_policy::{
-    Attached, Connection, Facts, HeaderRules, Host, HostName, HostTable, Mode, Networks, OriginPull, Peer, Policy, Request, RequestId,
-    Route, RouteAction, Rules, Security, Source, VisitorRule,
+    Attached, Connection, Facts, HeaderRules, Host, HostName, HostTable, Mode, Networks, OriginPull, Peer, Policy,
+    Request, RequestId, Route, RouteAction, Rules, Security, Source, VisitorRule,
 };
 use rustls_pki_types::UnixTime;
 use std::collections::HashMap;
@@ -33,11 +37,16 @@ fn host(number: usize) -> Host {
         headers: HeaderRules::default(),
         response_headers: HeaderRules::default(),
         policies: (0..10)
-            .map(|index| Attached { label: format!("policy-{index}").into(), mode: Mode::Enforce, policy: policy(index) })
+            .map(|index| Attached {
+                label: format!("policy-{index}").into(),
+                mode: Mode::Enforce,
+                policy: policy(index),
+            })
             .collect(),
         routes: vec![Route {
             name: "all".into(),
             path: "/".parse().unwrap(),
+            protocol: None,
             methods: None,
             action: RouteAction::Upstream { index: 0, strip_prefix: false },
             policies: Vec::new(),
@@ -67,15 +76,24 @@ fn decide(criterion: &mut Criterion) {
         ("x-forwarded-proto", "https"),
         ("cookie", "session=0123456789abcdef"),
     ];
-    let headers: HeaderMap = fields.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).into_iter().collect();
+    let headers: HeaderMap = fields
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+        .into_iter()
+        .collect();
     let facts = Facts {
         connection: &connection,
-        request: Request { method: &Method::GET, authority: None, target: b"/articles/2026/11?page=2", headers: &headers },
+        request: Request {
+            method: &Method::GET,
+            authority: None,
+            target: b"/articles/2026/11?page=2",
+            headers: &headers,
+        },
         now: UnixTime::since_unix_epoch(Duration::from_secs(1_795_000_000)),
         id: RequestId(1),
     };
     assert!(rules.decide(&facts).outcome.is_ok());
-    criterion.bench_function("decide: 10 policies, 100 hosts", |bencher| bencher.iter(|| rules.decide(black_box(&facts))));
+    criterion
+        .bench_function("decide: 10 policies, 100 hosts", |bencher| bencher.iter(|| rules.decide(black_box(&facts))));
 }
 
 criterion_group!(benches, decide);

@@ -1,5 +1,9 @@
 //! CPU per unit of work beside nginx, in alternating rounds on one machine: `peers BINARY [ROUNDS [WORK]]`, WORK being part of a title.
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints its table and stops where it cannot go on")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench prints its table and stops where it cannot go on"
+)]
 
 use pullgate_benches::peers::{Ground, Peer, nginx_gateway, origin, pullgate};
 use pullgate_benches::work::Work;
@@ -17,8 +21,13 @@ async fn main() {
     let ground = Ground::new();
     let origin = origin(&ground);
     let peers = [pullgate(&ground, &binary, origin.address), nginx_gateway(&ground, origin.address)];
-    println!("{:30} {:>16} {:>16} {:>8}   {rounds} alternating rounds, median (least to most)", "CPU µs a unit", peers[0].name, peers[1].name, "ratio");
-    for work in Work::ALL.into_iter().filter(|work| only.as_ref().is_none_or(|only| work.title().contains(only.as_str()))) {
+    println!(
+        "{:30} {:>16} {:>16} {:>8}   {rounds} alternating rounds, median (least to most)",
+        "CPU µs a unit", peers[0].name, peers[1].name, "ratio"
+    );
+    for work in
+        Work::ALL.into_iter().filter(|work| only.as_ref().is_none_or(|only| work.title().contains(only.as_str())))
+    {
         for peer in &peers {
             // The first round warms caches, pools and allocators.
             work.round(&ground, peer).await;

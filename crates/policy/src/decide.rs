@@ -9,7 +9,7 @@ use crate::headers::{self, HeaderEdits};
 use crate::hosts::{Host, HostIndex, HostTable, normal_name};
 use crate::origin_pull::{Cause, OriginPull, Verdict};
 use crate::policies::{Asked, Attached, Mode};
-use crate::routes::{self, Route, RouteAction, RouteIndex};
+use crate::routes::{self, Route, RouteAction, RouteIndex, RouteProtocol, Sought};
 use crate::target::Target;
 use crate::template::Known;
 use crate::visitor::{Visitor, country};
@@ -94,6 +94,8 @@ pub struct Ruling {
     pub trust: TrustLevel,
     /// Refusals that observe mode let pass.
     pub observed: Vec<Observed>,
+    /// `Allow`, where the method was refused.
+    pub allow: Option<HeaderValue>,
     /// Permit or denial.
     pub outcome: Result<Permit, Denial>,
 }
@@ -109,6 +111,7 @@ impl Rules {
             visitor: None,
             trust,
             observed: Vec::new(),
+            allow: None,
             outcome: Err(Reason::HostUnknown.into()),
         };
         ruling.outcome = self.permit(facts, &mut ruling);
@@ -125,15 +128,20 @@ impl Rules {
         let index = self.host_for(facts.connection, &authority.name)?;
         let host = self.hosts.host(index);
         ruling.host = Some(index);
-        let route = routes::find(&host.routes, &target, request.method);
+        let protocol = if facts.connection.tls().is_some() { RouteProtocol::Https } else { RouteProtocol::Http };
+        let sought = Sought { target: &target, method: request.method, protocol };
+        let route = routes::find(&host.routes, &sought);
         let answered_here = route.is_ok_and(|at| matches!(host.routes[at].action, RouteAction::Respond { .. }));
         ruling.trust = check_proof(host, facts.connection, facts.now, answered_here, &mut ruling.observed)?;
         ruling.route = route.ok();
 
         let believed = is_believed(facts.connection, ruling.trust);
         let visitor = visitor_of(host, facts, believed)?;
-        let route = &host.routes[route?];
         ruling.visitor = Some(visitor);
+        if route == Err(Reason::MethodUnlisted) {
+            ruling.allow = routes::allowed(&host.routes, &sought);
+        }
+        let route = &host.routes[route?];
         let asked = Asked { facts, visitor: &visitor };
         for attached in host.policies.iter().chain(&route.policies) {
             judge(attached, &asked, &mut ruling.observed)?;
@@ -217,7 +225,8 @@ fn check_proof(
         Some(Verdict::NotRequested) => (Reason::ProofMissing, Verdict::NotRequested.label()),
     };
     match host.origin_pull {
-        OriginPull::Require(_) if reason == Reason::PlainConnection && answered_here => Ok(proved),
+        // What the gateway answers by itself on a plain listener needs no proof: a redirect to https.
+        _ if reason == Reason::PlainConnection && answered_here => Ok(proved),
         OriginPull::Require(_) => Err(Denial { reason, policy: Some(ORIGIN_PULL.into()) }),
         OriginPull::Observe(_) | OriginPull::Off => {
             observed.push(Observed { policy: ORIGIN_PULL.into(), reason: label });
@@ -260,7 +269,9 @@ fn action_of(
     believed: bool,
 ) -> Action {
     match &route.action {
-        RouteAction::Respond { status, location } => Action::Respond { status: *status, location: location.clone() },
+        RouteAction::Respond { status, location } => {
+            Action::Respond { status: *status, location: location.as_ref().map(|location| location.fill(known)) }
+        }
         RouteAction::Upstream { index, strip_prefix } => {
             let mut edits = headers::identity_edits(known, &authority.text, believed);
             if !believed {
@@ -277,8 +288,9 @@ fn action_of(
 /// The target without the route's prefix, from a slash.
 fn stripped(route: &Route, target: &Target<'_>) -> Vec<u8> {
     let rest = &target.path[route.path.prefix().len()..];
-    let mut stripped = if rest.starts_with(b"/") { Vec::new() } else { vec![b'/'] };
-    stripped.extend_from_slice(rest);
+    // One slash: an application may take what follows two for the name of a host.
+    let mut stripped = vec![b'/'];
+    stripped.extend(rest.iter().skip_while(|byte| matches!(byte, b'/' | b'\\')));
     if let Some(query) = target.query {
         stripped.push(b'?');
         stripped.extend_from_slice(query);

@@ -39,6 +39,56 @@ pub fn progress(bytes: &[u8], from: usize) -> Result<Progress, Reason> {
     if bytes.len() >= LONGEST_HEAD { Err(Reason::HeadTooLarge) } else { Ok(Progress::Partial(line)) }
 }
 
+/// The most fields of a head.
+const MOST_FIELDS: usize = 256;
+
+/// Looks at a whole head: what no strict recipient takes, and what two recipients may frame in two ways, is refused before a
+/// lenient parser can make something of it.
+///
+/// The request line has to be three words (RFC 9112 section 3), fields have to parse (section 5, no folding), Host is there at most
+/// once (section 3.2), and the length of the body is told once and in one way (section 6.3).
+///
+/// # Errors
+/// [`Reason::HeadMalformed`], [`Reason::HeadTooLarge`], [`Reason::HostMalformed`], [`Reason::BodyAmbiguous`], or
+/// [`Reason::MethodUnlisted`] for CONNECT.
+pub fn check(head: &[u8]) -> Result<(), Reason> {
+    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
+    let mut request = httparse::Request::new(&mut fields);
+    match request.parse(head) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Partial) => return Err(Reason::HeadMalformed),
+        Err(httparse::Error::TooManyHeaders) => return Err(Reason::HeadTooLarge),
+        Err(_) => return Err(Reason::HeadMalformed),
+    }
+    if request.method == Some("CONNECT") {
+        return Err(Reason::MethodUnlisted);
+    }
+    let (mut hosts, mut lengths, mut codings) = (0, 0, 0);
+    for field in request.headers.iter() {
+        match field.name.len() {
+            4 if field.name.eq_ignore_ascii_case("host") => hosts += 1,
+            14 if field.name.eq_ignore_ascii_case("content-length") => {
+                lengths += 1;
+                let digits = !field.value.is_empty() && field.value.iter().all(u8::is_ascii_digit);
+                if !digits {
+                    return Err(Reason::BodyAmbiguous);
+                }
+            }
+            17 if field.name.eq_ignore_ascii_case("transfer-encoding") => {
+                codings += 1;
+                if !field.value.eq_ignore_ascii_case(b"chunked") || request.version == Some(0) {
+                    return Err(Reason::BodyAmbiguous);
+                }
+            }
+            _ => {}
+        }
+    }
+    if hosts > 1 {
+        return Err(Reason::HostMalformed);
+    }
+    if lengths + codings > 1 { Err(Reason::BodyAmbiguous) } else { Ok(()) }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 mod tests {
@@ -65,6 +115,51 @@ mod tests {
         for (bytes, expected) in table {
             assert_eq!(progress(bytes, 0), expected, "{:?}", String::from_utf8_lossy(bytes));
         }
+    }
+
+    /// What Pingora lets through by default, as far as a head of HTTP/1.1 shows it.
+    #[test]
+    fn what_lenient_parsers_take() {
+        let table: [(&str, Result<(), Reason>); 26] = [
+            ("GET / HTTP/1.1\r\nHost: a\r\n", Ok(())),
+            ("GET /\u{e9} HTTP/1.1\r\nHost: a\r\nCF-IPCity: K\u{f6}ln\r\n", Ok(())),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n", Ok(())),
+            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n", Ok(())),
+            ("GET / HTTP/1.0\r\n", Ok(())),
+            ("GET /a b HTTP/1.1\r\nHost: a\r\n", Err(Reason::HeadMalformed)),
+            ("GET / HTTP/1.2\r\nHost: a\r\n", Err(Reason::HeadMalformed)),
+            ("GET / HTTP/2.0\r\nHost: a\r\n", Err(Reason::HeadMalformed)),
+            ("GET /\r\nHost: a\r\n", Err(Reason::HeadMalformed)),
+            ("FOO\r\n", Err(Reason::HeadMalformed)),
+            ("G(T / HTTP/1.1\r\nHost: a\r\n", Err(Reason::HeadMalformed)),
+            ("GET / HTTP/1.1\r\nHost : a\r\n", Err(Reason::HeadMalformed)),
+            ("GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n", Err(Reason::HeadMalformed)),
+            ("GET / HTTP/1.1\r\nHost: a\r\n folded\r\n", Err(Reason::HeadMalformed)),
+            ("GET / HTTP/1.1\r\nHost: a\r\nA: b\u{1}c\r\n", Err(Reason::HeadMalformed)),
+            ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n", Err(Reason::HostMalformed)),
+            ("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n", Err(Reason::MethodUnlisted)),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+                Err(Reason::BodyAmbiguous),
+            ),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n", Err(Reason::BodyAmbiguous)),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n", Err(Reason::BodyAmbiguous)),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n", Err(Reason::BodyAmbiguous)),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n", Err(Reason::BodyAmbiguous)),
+            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n", Err(Reason::BodyAmbiguous)),
+            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n", Err(Reason::BodyAmbiguous)),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                Err(Reason::BodyAmbiguous),
+            ),
+            ("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n", Err(Reason::BodyAmbiguous)),
+        ];
+        for (head, expected) in table {
+            assert_eq!(check(format!("{head}\r\n").as_bytes()), expected, "{head:?}");
+        }
+        let many = |count: usize| format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(count));
+        assert_eq!(check(many(MOST_FIELDS).as_bytes()), Ok(()));
+        assert_eq!(check(many(MOST_FIELDS + 1).as_bytes()), Err(Reason::HeadTooLarge));
     }
 
     #[test]

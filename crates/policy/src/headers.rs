@@ -238,7 +238,8 @@ pub fn check_loop(headers: &HeaderMap) -> Result<(), Reason> {
         if parts.next().is_some_and(|id| id.eq_ignore_ascii_case("pullgate")) {
             return Err(Reason::Loop);
         }
-        let loops = parts.filter_map(|part| part.strip_prefix("loops=")).filter_map(|count| count.parse::<u32>().ok());
+        let loops =
+            parts.filter_map(|part| part.strip_prefix("loops=")).map(|count| count.parse::<u32>().unwrap_or(u32::MAX));
         passes = passes.saturating_add(loops.max().unwrap_or(1));
     }
     if passes > MOST_PASSES { Err(Reason::Loop) } else { Ok(()) }

@@ -32,5 +32,5 @@ pub use hosts::{Host, HostName, HostPattern, HostTable};
 pub use networks::Networks;
 pub use origin_pull::OriginPull;
 pub use policies::{Asked, Attached, Mode, Policy};
-pub use routes::{PathPattern, Route, RouteAction};
+pub use routes::{PathPattern, Route, RouteAction, RouteProtocol};
 pub use visitor::{Visitor, VisitorRule};

@@ -219,6 +219,9 @@ fn accept(chain: &[CertificateDer<'_>], trust: &Trust, now: UnixTime) -> Result<
         .filter(|anchor| anchor.trust_anchor() == found)
         .max_by_key(|anchor| anchor.not_after())
         .ok_or(Cause::UnknownIssuer)?;
+    if !anchor.bears(path.intermediate_certificates().count()) {
+        return Err(Cause::ConstraintViolated);
+    }
     let intermediates_end = path.intermediate_certificates().filter_map(|cert| end_of(&cert.der())).min();
     let valid_until = [Some(leaf_end), intermediates_end, Some(anchor.not_after())].into_iter().flatten().min();
     Ok(Proof {

@@ -3,6 +3,7 @@
 use crate::denial::Reason;
 use crate::policies::Attached;
 use crate::target::Target;
+use crate::template::Template;
 use http::{HeaderValue, Method, StatusCode};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -82,7 +83,7 @@ pub enum RouteAction {
         /// The status.
         status: StatusCode,
         /// `Location`, for redirects.
-        location: Option<HeaderValue>,
+        location: Option<Template>,
     },
 }
 
@@ -93,6 +94,8 @@ pub struct Route {
     pub name: Arc<str>,
     /// Its paths.
     pub path: PathPattern,
+    /// The connections whose requests it takes; none for all.
+    pub protocol: Option<RouteProtocol>,
     /// The methods it takes; none for all.
     pub methods: Option<Vec<Method>>,
     /// Where its requests go.
@@ -101,35 +104,83 @@ pub struct Route {
     pub policies: Vec<Attached>,
 }
 
+/// What a connection speaks, as far as routes tell connections apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RouteProtocol {
+    /// TLS.
+    Https,
+    /// No TLS.
+    Http,
+}
+
+/// What a request asks of a host's routes.
+#[derive(Debug, Clone, Copy)]
+pub struct Sought<'a> {
+    /// The target.
+    pub target: &'a Target<'a>,
+    /// The method.
+    pub method: &'a Method,
+    /// What its connection speaks.
+    pub protocol: RouteProtocol,
+}
+
 /// Index of a route in its host.
 pub type RouteIndex = usize;
 
-/// The route of a request: the most specific path, then the method.
+/// The route of a request: the most specific path among those for its connection, then the method.
 ///
 /// A route with a more specific path hides the others from every method, so that its policies cannot be stepped around.
 ///
 /// # Errors
 /// [`Reason::RouteUnknown`], [`Reason::MethodUnlisted`], or [`Reason::TargetAmbiguous`] where the decoded path leads elsewhere
 /// or applications disagree on it.
-pub fn find(routes: &[Route], target: &Target<'_>, method: &Method) -> Result<RouteIndex, Reason> {
-    let route = find_path(routes, target.path, method);
-    match target.decoded_path() {
-        Some(other) if find_path(routes, &other, method) != route => Err(Reason::TargetAmbiguous),
-        Some(_) if target.is_contested() && routes.iter().any(|route| !route.path.is_everything()) => {
+pub fn find(routes: &[Route], sought: &Sought<'_>) -> Result<RouteIndex, Reason> {
+    let route = find_path(routes, sought, sought.target.path);
+    match sought.target.decoded_path() {
+        Some(other) if find_path(routes, sought, &other) != route => Err(Reason::TargetAmbiguous),
+        Some(_) if sought.target.is_contested() && routes.iter().any(|route| !route.path.is_everything()) => {
             Err(Reason::TargetAmbiguous)
         }
         _ => route,
     }
 }
 
-fn find_path(routes: &[Route], path: &[u8], method: &Method) -> Result<RouteIndex, Reason> {
-    let fitting = || routes.iter().enumerate().filter(|(_, route)| route.path.fits(path));
-    let best = fitting().map(|(_, route)| route.path.specificity()).max().ok_or(Reason::RouteUnknown)?;
-    let takes = |route: &Route| route.methods.as_ref().is_none_or(|methods| methods.contains(method));
-    fitting()
-        .find(|(_, route)| route.path.specificity() == best && takes(route))
-        .map(|(index, _)| index)
-        .ok_or(Reason::MethodUnlisted)
+fn find_path(routes: &[Route], sought: &Sought<'_>, path: &[u8]) -> Result<RouteIndex, Reason> {
+    let mut best = most_specific(routes, sought.protocol, path).peekable();
+    best.peek().ok_or(Reason::RouteUnknown)?;
+    best.find(|(_, route)| route.takes(sought.method)).map(|(index, _)| index).ok_or(Reason::MethodUnlisted)
+}
+
+/// The routes of the most specific path that fits.
+fn most_specific<'a>(
+    routes: &'a [Route],
+    protocol: RouteProtocol,
+    path: &'a [u8],
+) -> impl Iterator<Item = (RouteIndex, &'a Route)> {
+    let fitting = move || {
+        let open = move |route: &Route| route.protocol.is_none_or(|own| own == protocol);
+        routes.iter().enumerate().filter(move |(_, route)| open(route) && route.path.fits(path))
+    };
+    let best = fitting().map(|(_, route)| route.path.specificity()).max();
+    fitting().filter(move |(_, route)| Some(route.path.specificity()) == best)
+}
+
+/// The methods that a refused one could have been, for `Allow` (RFC 9110 section 10.2.1).
+#[must_use]
+pub fn allowed(routes: &[Route], sought: &Sought<'_>) -> Option<HeaderValue> {
+    let listed =
+        most_specific(routes, sought.protocol, sought.target.path).filter_map(|(_, route)| route.methods.as_ref());
+    let methods: Vec<&str> = listed.flatten().map(Method::as_str).collect();
+    let methods =
+        if methods.is_empty() { "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".into() } else { methods.join(", ") };
+    HeaderValue::from_str(&methods).ok()
+}
+
+impl Route {
+    /// TRACE shows a client what was added to its request: no route takes it without saying so.
+    fn takes(&self, method: &Method) -> bool {
+        self.methods.as_ref().map_or(*method != Method::TRACE, |methods| methods.contains(method))
+    }
 }
 
 #[cfg(test)]

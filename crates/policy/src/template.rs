@@ -1,9 +1,9 @@
-//! Header values with placeholders: `{visitor.address}`, `{visitor.country}`, `{connection.trust}`, `{request.id}`.
+//! Header values with placeholders: `{visitor.address}`, `{visitor.country}`, `{connection.trust}`, `{request.id}`, `{request.target}`.
 
 use crate::facts::{Facts, TrustLevel};
 use crate::visitor::Visitor;
 use http::HeaderValue;
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::str::FromStr;
 
 /// A header value, checked, with its placeholders found.
@@ -35,13 +35,16 @@ pub enum Placeholder {
     ConnectionTrust,
     /// `{request.id}`: sixteen hexadecimal digits.
     RequestId,
+    /// `{request.target}`: path and query as received.
+    RequestTarget,
 }
 
-const PLACEHOLDERS: [(&str, Placeholder); 4] = [
+const PLACEHOLDERS: [(&str, Placeholder); 5] = [
     ("visitor.address", Placeholder::VisitorAddress),
     ("visitor.country", Placeholder::VisitorCountry),
     ("connection.trust", Placeholder::ConnectionTrust),
     ("request.id", Placeholder::RequestId),
+    ("request.target", Placeholder::RequestTarget),
 ];
 
 /// A text that is no header value.
@@ -49,7 +52,7 @@ const PLACEHOLDERS: [(&str, Placeholder); 4] = [
 pub enum BadTemplate {
     /// A placeholder that does not exist.
     #[error(
-        "unknown placeholder {{{0}}}; there are {{visitor.address}}, {{visitor.country}}, {{connection.trust}} and {{request.id}}"
+        "unknown placeholder {{{0}}}; there are {{visitor.address}}, {{visitor.country}}, {{connection.trust}}, {{request.id}} and {{request.target}}"
     )]
     UnknownPlaceholder(String),
     /// Bytes that a header cannot carry.
@@ -119,20 +122,21 @@ impl Template {
             Self::Literal(value) => return value.clone(),
             Self::Parts(parts) => parts,
         };
-        let mut text = String::new();
+        let mut text = Vec::new();
         for part in parts {
-            // Writing to a string cannot fail.
+            // Writing to a vector cannot fail.
             let _ = match part {
-                Part::Text(literal) => text.write_str(literal),
+                Part::Text(literal) => text.write_all(literal.as_bytes()),
                 Part::Placeholder(Placeholder::VisitorAddress) => write!(text, "{}", known.visitor.address),
                 Part::Placeholder(Placeholder::VisitorCountry) => {
-                    text.write_str(known.visitor.country().unwrap_or("XX"))
+                    text.write_all(known.visitor.country().unwrap_or("XX").as_bytes())
                 }
-                Part::Placeholder(Placeholder::ConnectionTrust) => text.write_str(known.trust.label()),
+                Part::Placeholder(Placeholder::ConnectionTrust) => text.write_all(known.trust.label().as_bytes()),
                 Part::Placeholder(Placeholder::RequestId) => write!(text, "{}", known.facts.id),
+                Part::Placeholder(Placeholder::RequestTarget) => text.write_all(known.facts.request.target),
             };
         }
-        HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+        HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 }
 

@@ -151,6 +151,7 @@ pub(crate) fn route(path: &str) -> Route {
     Route {
         name: path.into(),
         path: path.parse().unwrap(),
+        protocol: None,
         methods: None,
         action: RouteAction::Upstream { index: 0, strip_prefix: false },
         policies: vec![],

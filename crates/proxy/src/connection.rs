@@ -117,11 +117,7 @@ impl Conn {
         let mut looked_at = 0;
         loop {
             match head::progress(&self.ahead, looked_at).map_err(NoHead::Refused)? {
-                // Pingora refuses CONNECT by itself, and tells nobody.
-                head::Progress::Complete(_) if self.ahead.starts_with(b"CONNECT ") => {
-                    return Err(NoHead::Refused(Reason::MethodUnlisted));
-                }
-                head::Progress::Complete(_) => return Ok(()),
+                head::Progress::Complete(end) => return head::check(&self.ahead[..end]).map_err(NoHead::Refused),
                 head::Progress::Partial(line) => looked_at = line,
             }
             match timeout_at(deadline, self.read_more()).await {

@@ -126,7 +126,8 @@ impl Exchange {
         let judged_visitor = ruling.and_then(|ruling| ruling.visitor);
         let denial = ruling.and_then(|ruling| ruling.outcome.as_ref().err());
         let mut asked: Vec<&str> = Vec::new();
-        if judged_visitor.is_some() {
+        // With visitor and route known, the policies were reached.
+        if judged_visitor.is_some() && route.is_some() {
             asked.extend(policies.map(|attached| &*attached.label));
             let refusing = denial.and_then(|denial| denial.policy.as_deref());
             if let Some(at) = asked.iter().position(|label| Some(*label) == refusing) {

@@ -5,6 +5,7 @@ use crate::connection::Carried;
 use crate::exchange::{Exchange, judged_target};
 use crate::site::Sites;
 use async_trait::async_trait;
+use http::header::ALLOW;
 use http::{HeaderValue, StatusCode, Version};
 use log::warn;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -162,8 +163,12 @@ type OwnAnswer = (StatusCode, Option<HeaderValue>, HeaderEdits);
 
 /// What the gateway answers by itself; none where the request is to be forwarded.
 fn answer_here(exchange: &Exchange) -> Option<OwnAnswer> {
-    match &exchange.ruling()?.outcome {
-        Err(Denial { reason, .. }) => Some((reason.status(), None, HeaderEdits::default())),
+    let ruling = exchange.ruling()?;
+    match &ruling.outcome {
+        Err(Denial { reason, .. }) => {
+            let set = ruling.allow.iter().map(|methods| (ALLOW, methods.clone())).collect();
+            Some((reason.status(), None, HeaderEdits { set, ..HeaderEdits::default() }))
+        }
         Ok(permit) => match permit.action() {
             Action::Forward { .. } => None,
             Action::Respond { status, location } => Some((*status, location.clone(), permit.response_edits().clone())),

@@ -110,17 +110,7 @@ impl Gateway {
         }
         info!(address:% = admin_address, workers; "ready");
         drop(inside);
-        Ok(Self {
-            threads,
-            addresses,
-            admin: admin_address,
-            metrics,
-            signals,
-            http: Some(http),
-            finished,
-            logs,
-            drain,
-        })
+        Ok(Self { threads, addresses, admin: admin_address, metrics, signals, http: Some(http), finished, logs, drain })
     }
 
     /// Where a listener listens, with the port that the system chose.

@@ -30,7 +30,8 @@ impl Threads {
     /// Starts this many threads.
     pub(crate) fn start(count: NonZeroUsize) -> io::Result<Self> {
         if count.get() > 1 {
-            let runtime = Builder::new_multi_thread().worker_threads(count.get()).thread_name(NAME).enable_all().build()?;
+            let runtime =
+                Builder::new_multi_thread().worker_threads(count.get()).thread_name(NAME).enable_all().build()?;
             return Ok(Self { handle: runtime.handle().clone(), driver: Some(Driver::Shared(runtime)) });
         }
         let runtime = Builder::new_current_thread().thread_name(NAME).enable_all().build()?;
@@ -89,7 +90,11 @@ mod tests {
             });
             assert_eq!(threads.handle().block_on(answer).unwrap(), 7);
             threads.end(Duration::from_secs(5));
-            assert!(ended.recv_timeout(Duration::from_secs(5)).is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Disconnected));
+            assert!(
+                ended
+                    .recv_timeout(Duration::from_secs(5))
+                    .is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Disconnected)
+            );
         }
     }
 }

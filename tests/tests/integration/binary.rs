@@ -252,7 +252,11 @@ async fn a_body_of_a_gibibyte_is_streamed_in_flat_memory() {
 /// The running binary's threads of this name.
 fn threads(id: u32, name: &str) -> usize {
     let tasks = std::fs::read_dir(format!("/proc/{id}/task")).unwrap();
-    tasks.filter(|task| std::fs::read_to_string(task.as_ref().unwrap().path().join("comm")).unwrap_or_default().trim() == name).count()
+    tasks
+        .filter(|task| {
+            std::fs::read_to_string(task.as_ref().unwrap().path().join("comm")).unwrap_or_default().trim() == name
+        })
+        .count()
 }
 
 #[tokio::test]
@@ -276,7 +280,16 @@ async fn workers_log_level_and_log_format_have_their_effect() {
         assert_eq!(threads(running.0.id(), "pullgate"), 3 + 1, "the workers and the main thread");
         let url = format!("http://127.0.0.1:{http}/");
         for (from, served) in [("127.0.1.1", true), ("127.0.2.1", false)] {
-            let output = curl(&["--interface", from, "-H", "Host: open.example.com", "-H", "CF-Connecting-IP: 203.0.113.7", &url]).await;
+            let output = curl(&[
+                "--interface",
+                from,
+                "-H",
+                "Host: open.example.com",
+                "-H",
+                "CF-Connecting-IP: 203.0.113.7",
+                &url,
+            ])
+            .await;
             assert_eq!(output.success, served, "{output:?}");
         }
         running.signal("-TERM");

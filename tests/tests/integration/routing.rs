@@ -60,6 +60,44 @@ async fn routes_by_path_and_method() {
     stage.metric_becomes(r#"pullgate_requests_total{code="204",host="open",method="PUT",route="status"}"#, 1.0).await;
 }
 
+/// The use of a plain listener: everything is sent to the same place over https, the host's guard stays where it is.
+#[tokio::test]
+async fn a_route_of_one_protocol_redirects_the_same_hostname() {
+    let routes = "routes:
+      - {name: to-https, protocol: http, respond: {status: 301, location: 'https://shop.example.com{request.target}'}}
+      - {name: site, protocol: https, upstream: shop}
+      - {name: guarded, path: /guarded, upstream: shop}";
+    let hosts = Recipe::default().hosts.replacen("routes: [{name: all, upstream: shop}]", routes, 1);
+    let stage = Stage::with(Recipe { hosts, ..Recipe::default() }).await;
+    let mut plain = stage.plain().await;
+    for target in ["/", "/a%2Fb?c=d&e", "//evil.example/"] {
+        let answer = plain.send(visit("shop.example.com", target)).await.unwrap();
+        let location = format!("https://shop.example.com{target}");
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (301, Some(location.as_str())));
+    }
+    assert_eq!(plain.send(visit("shop.example.com", "/guarded")).await.unwrap().status, 421);
+    stage.assert_nothing_reached_the_origin();
+    let mut secure = stage.h1("shop.example.com").await;
+    assert_eq!(secure.send(visit("shop.example.com", "/")).await.unwrap().status, 200);
+    assert_eq!(secure.send(visit("shop.example.com", "/guarded")).await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_refused_method_is_told_which_are_taken() {
+    let stage = open_stage(
+        "    routes: [{name: all, upstream: shop}, {name: read, path: /read, methods: [GET, HEAD], upstream: shop}, {name: write, path: /read, methods: [POST], upstream: shop}]\n",
+    )
+    .await;
+    let mut client = stage.plain().await;
+    for (method, target, allow) in
+        [("PUT", "/read", "GET, HEAD, POST"), ("TRACE", "/", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")]
+    {
+        let answer = client.send(ask(method, target)).await.unwrap();
+        assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, Some(allow)));
+    }
+    stage.assert_nothing_reached_the_origin();
+}
+
 #[tokio::test]
 async fn absolute_form_targets_count_as_their_path() {
     let stage = open_stage("    routes: [{name: site, path: /site, upstream: shop}]\n").await;

@@ -139,7 +139,9 @@ async fn the_connect_timeout_ends_a_connection_that_is_not_answered() {
     let full = socket.listen(1).unwrap();
     let at = full.local_addr().unwrap();
     let mut held = Vec::new();
-    while let Ok(Ok(stream)) = tokio::time::timeout(std::time::Duration::from_millis(300), tokio::net::TcpStream::connect(at)).await {
+    while let Ok(Ok(stream)) =
+        tokio::time::timeout(std::time::Duration::from_millis(300), tokio::net::TcpStream::connect(at)).await
+    {
         held.push(stream);
     }
     let upstreams = format!("upstreams:\n  shop: {{servers: ['{at}'], timeouts: {{connect: 300ms}}}}\n");

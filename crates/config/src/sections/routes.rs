@@ -2,12 +2,14 @@
 
 use super::upstreams::Names;
 use super::{label, policies};
+use crate::Protocol;
 use crate::entry::{Entry, Unique};
 use crate::loading::{Fault, Read};
 use crate::problem::Location;
 use crate::section::{Inert, Section};
-use http::{HeaderValue, Method, StatusCode};
-use pullgate_policy::routes::{PathPattern, Route, RouteAction};
+use http::{Method, StatusCode};
+use pullgate_policy::routes::{PathPattern, Route, RouteAction, RouteProtocol};
+use pullgate_policy::template::Template;
 use std::collections::HashMap;
 
 pub(super) fn read(list: &Entry<'_>, upstreams: &Names, labels: &Unique) -> Read<Vec<Route>> {
@@ -33,15 +35,30 @@ fn route(
     let path = section
         .or("path", PathPattern::Prefix(String::new()), |entry| entry.written(|text| text.parse().map_err(Fault::new)));
     let methods = section.optional("methods", methods);
-    let free = match (&path, &methods) {
-        (Ok(path), Ok(methods)) => taken.claim(section, path, methods.as_deref()),
+    let protocol = section.optional("protocol", |entry| entry.typed::<Protocol>().map(protocol));
+    let free = match (&path, &methods, &protocol) {
+        (Ok(path), Ok(methods), Ok(protocol)) => taken.claim(section, path, methods.as_deref(), *protocol),
         _ => Ok(()),
     };
     let action = action(section, upstreams);
     let policies = section.or("policies", Vec::new(), |list| policies::read(list, labels));
     section.later(&[("timeouts", Inert::Nothing), ("cache", Inert::Null)]);
     free?;
-    Ok(Route { name: name?.into(), path: path?, methods: methods?, action: action?, policies: policies? })
+    Ok(Route {
+        name: name?.into(),
+        path: path?,
+        protocol: protocol?,
+        methods: methods?,
+        action: action?,
+        policies: policies?,
+    })
+}
+
+fn protocol(protocol: Protocol) -> RouteProtocol {
+    match protocol {
+        Protocol::Https => RouteProtocol::Https,
+        Protocol::Http => RouteProtocol::Http,
+    }
 }
 
 fn methods(entry: &Entry<'_>) -> Read<Vec<Method>> {
@@ -62,12 +79,21 @@ fn method(text: &str) -> Result<Method, Fault> {
     text.parse().map_err(|_| Fault::new(format!("`{text}` is not a method")))
 }
 
+/// A method of one protocol; none stands for all of them.
+type Claim = (Option<RouteProtocol>, Option<Method>);
+
 /// Which methods of which path have a route already: the first one gets them all.
 #[derive(Default)]
-struct Taken(HashMap<String, Vec<(Option<Method>, Location)>>);
+struct Taken(HashMap<String, Vec<(Claim, Location)>>);
 
 impl Taken {
-    fn claim(&mut self, section: &mut Section<'_>, path: &PathPattern, methods: Option<&[Method]>) -> Read<()> {
+    fn claim(
+        &mut self,
+        section: &mut Section<'_>,
+        path: &PathPattern,
+        methods: Option<&[Method]>,
+        protocol: Option<RouteProtocol>,
+    ) -> Read<()> {
         let key = match path {
             PathPattern::Prefix(path) => path.clone(),
             PathPattern::Exact(path) => format!("={path}"),
@@ -76,11 +102,14 @@ impl Taken {
         let before = self.0.entry(key).or_default();
         let wanted: Vec<Option<Method>> =
             methods.map_or_else(|| vec![None], |list| list.iter().cloned().map(Some).collect());
-        let clash = before.iter().find(|(taken, _)| taken.is_none() || wanted.contains(taken)).cloned();
-        before.extend(wanted.into_iter().map(|method| (method, entry.at())));
+        let hides = |(own, method): &Claim| {
+            own.is_none_or(|own| Some(own) == protocol) && (method.is_none() || wanted.contains(method))
+        };
+        let clash = before.iter().find(|(claim, _)| hides(claim)).cloned();
+        before.extend(wanted.into_iter().map(|method| ((protocol, method), entry.at())));
         match clash {
             None => Ok(()),
-            Some((method, first)) => {
+            Some(((_, method), first)) => {
                 let what = method.map_or_else(|| "every method".to_owned(), |method| method.to_string());
                 let message = format!("the route in line {} takes {what} of this path already", first.line);
                 Err(entry.wrong(Fault::new(message).help("change the path or the methods of one of them")))
@@ -129,7 +158,10 @@ fn status(entry: &Entry<'_>) -> Read<StatusCode> {
     status.ok_or_else(|| entry.wrong(Fault::new(format!("`{number}` is not a status from 200 to 599"))))
 }
 
-fn location(text: &str) -> Result<HeaderValue, Fault> {
-    let value = HeaderValue::from_str(text).ok().filter(|value| !value.is_empty());
-    value.ok_or_else(|| Fault::new("a location is visible ASCII").help("write https://shop.example.com/, for instance"))
+fn location(text: &str) -> Result<Template, Fault> {
+    let example = "write https://shop.example.com/, or https://shop.example.com{request.target} to keep path and query";
+    if text.is_empty() || !text.is_ascii() {
+        return Err(Fault::new("a location is visible ASCII").help(example));
+    }
+    text.parse().map_err(|error| Fault::new(error).help(example))
 }

@@ -314,7 +314,7 @@ const HOSTS: &[Case] = &[
         "9:21 hosts[0].headers.set.\"X A\": `X A` is not the name of a header",
         "9:34 hosts[0].headers.set.X-B: expected text, found `1` (put it in quotes: \"1\")",
         "9:42 hosts[0].headers.set.X-C: a header value cannot hold line breaks or control characters",
-        "9:55 hosts[0].headers.set.X-D: unknown placeholder {visitor.ip}; there are {visitor.address}, {visitor.country}, {connection.trust} and {request.id}",
+        "9:55 hosts[0].headers.set.X-D: unknown placeholder {visitor.ip}; there are {visitor.address}, {visitor.country}, {connection.trust}, {request.id} and {request.target}",
         "9:76 hosts[0].headers.set.X-E: expected text, found nothing (put it in quotes: \"~\")",
     ]),
     (BEFORE_ROUTES, "    headers: {set: {X-A: x, x-a: y}, remove: [X A, te]}\n§", &[
@@ -414,7 +414,7 @@ const ROUTES: &[Case] = &[
     (ROUTE, "§      - {name: r, path: /r, respond: {status: 302}}\n",
         &["11:38 hosts[0].routes[1].respond.location: missing: 302 sends the client elsewhere"]),
     (ROUTE, "§      - {name: r, path: /r, respond: {status: 302, location: \"a\\nb\", body: x}}\n", &[
-        "11:62 hosts[0].routes[1].respond.location: a location is visible ASCII (write https://shop.example.com/, for instance)",
+        "11:62 hosts[0].routes[1].respond.location: a header value cannot hold line breaks or control characters (write https://shop.example.com/, or https://shop.example.com{request.target} to keep path and query)",
         "11:70 hosts[0].routes[1].respond.body: unknown key (the keys here are status, location)",
     ]),
     (ROUTE, "§      - {name: r, path: /r, respond: {status: 404}, strip_prefix: true}\n",

@@ -30,6 +30,8 @@ pub struct Anchor {
     level: TrustLevel,
     not_before: UnixTime,
     not_after: UnixTime,
+    /// How many CA certificates may stand below it.
+    path_length: Option<u32>,
     fingerprint: [u8; 32],
 }
 
@@ -67,6 +69,7 @@ impl Anchor {
             level: if shared { TrustLevel::Edge } else { TrustLevel::Account },
             not_before: seconds(parsed.validity().not_before.timestamp()),
             not_after: seconds(parsed.validity().not_after.timestamp()),
+            path_length: parsed.basic_constraints().ok().flatten().and_then(|found| found.value.path_len_constraint),
             fingerprint: Sha256::digest(der).into(),
         })
     }
@@ -120,6 +123,11 @@ impl Anchor {
     #[must_use]
     pub fn not_after(&self) -> UnixTime {
         self.not_after
+    }
+
+    /// Whether so many CA certificates may stand below it, which webpki does not ask of an anchor (RFC 5280 section 4.2.1.9).
+    pub(super) fn bears(&self, intermediates: usize) -> bool {
+        self.path_length.is_none_or(|most| intermediates <= usize::try_from(most).unwrap_or(usize::MAX))
     }
 
     pub(super) fn fingerprint(&self) -> [u8; 32] {

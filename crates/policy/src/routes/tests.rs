@@ -10,6 +10,7 @@ fn route(path: &str, methods: Option<&[&str]>) -> Route {
     Route {
         name: path.into(),
         path: path.parse().unwrap(),
+        protocol: None,
         methods: methods.map(|list| list.iter().map(|name| name.parse().unwrap()).collect()),
         action: RouteAction::Upstream { index: 0, strip_prefix: false },
         policies: vec![],
@@ -18,7 +19,8 @@ fn route(path: &str, methods: Option<&[&str]>) -> Route {
 
 fn ask(routes: &[Route], method: &str, target: &str) -> Result<String, Reason> {
     let target = Target::parse(target.as_bytes()).unwrap();
-    find(routes, &target, &method.parse().unwrap()).map(|index| routes[index].name.to_string())
+    let sought = Sought { target: &target, method: &method.parse().unwrap(), protocol: RouteProtocol::Https };
+    find(routes, &sought).map(|index| routes[index].name.to_string())
 }
 
 #[test]
@@ -136,10 +138,11 @@ fn guarded() -> Vec<Route> {
 
 /// Fails with the application that reads another route out of the target than the one it was permitted for.
 fn assert_read_alike(routes: &[Route], raw: &[u8], applications: &[Vec<Pass>]) {
-    let Ok(permitted) = find(routes, &Target::parse(raw).unwrap(), &Method::GET) else { return };
+    let sought = Sought { target: &Target::parse(raw).unwrap(), method: &Method::GET, protocol: RouteProtocol::Https };
+    let Ok(permitted) = find(routes, &sought) else { return };
     for application in applications {
         let path = application.iter().fold(raw.to_vec(), |path, pass| pass.over(&path));
-        let read = find_path(routes, &path, &Method::GET);
+        let read = find_path(routes, &sought, &path);
         let (raw, path) = (String::from_utf8_lossy(raw), String::from_utf8_lossy(&path));
         assert_eq!(read, Ok(permitted), "{raw} after {application:?} is {path}");
     }

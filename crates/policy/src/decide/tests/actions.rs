@@ -3,6 +3,7 @@
 use super::*;
 use crate::headers::HeaderRules;
 use crate::routes::PathPattern;
+use crate::template::Template;
 use http::HeaderName;
 
 fn name(name: &'static str) -> HeaderName {
@@ -56,7 +57,10 @@ fn a_stripped_target_starts_with_a_slash_and_keeps_its_query() {
 #[test]
 fn the_gateway_answers_by_itself_what_policies_let_pass() {
     let location = Some(HeaderValue::from_static("https://shop.example.com/"));
-    let action = RouteAction::Respond { status: StatusCode::PERMANENT_REDIRECT, location: location.clone() };
+    let action = RouteAction::Respond {
+        status: StatusCode::PERMANENT_REDIRECT,
+        location: location.clone().map(Template::Literal),
+    };
     let refusing = vec![attached("guard", Mode::Enforce, Says(Err(Reason::NetworkDenied)))];
     let routes = vec![
         Route { action: action.clone(), ..route("/") },

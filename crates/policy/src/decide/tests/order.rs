@@ -64,8 +64,8 @@ fn a_ruling_tells_how_far_the_request_got() {
     let good = || Arrival::good().asks("GET", "/a");
     let table = [
         ("unknown host", good().to("blog.example.com"), (None, None, false)),
-        ("unknown route", good().asks("GET", "/b"), (Some(0), None, false)),
-        ("unlisted method", good().asks("PUT", "/a"), (Some(0), None, false)),
+        ("unknown route", good().asks("GET", "/b"), (Some(0), None, true)),
+        ("unlisted method", good().asks("PUT", "/a"), (Some(0), None, true)),
         ("no visitor", good().without("cf-connecting-ip"), (Some(0), Some(0), false)),
         ("good", good(), (Some(0), Some(0), true)),
     ];
