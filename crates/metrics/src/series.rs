@@ -370,6 +370,7 @@ fn method_label(seen: Option<&Seen<'_>>) -> &'static str {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 mod tests {
     use super::*;
 

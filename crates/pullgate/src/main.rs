@@ -96,7 +96,9 @@ fn run(file: &Path) -> anyhow::Result<ExitCode> {
         Signals::listen().context("signals cannot be received")?
     };
     match gateway.handle().clone().block_on(signals.next()) {
-        Stop::Drain => gateway.shut_down(async move { drop(signals.next().await) }),
+        Stop::Drain => gateway.shut_down(async move {
+            signals.next().await;
+        }),
         Stop::AtOnce => gateway.stop(),
     }
     Ok(ExitCode::SUCCESS)
