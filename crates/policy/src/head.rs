@@ -1,6 +1,7 @@
 //! Where a request head of HTTP/1.1 ends, and what no head may hold: a pure look at the bytes, before any parser.
 
 use crate::denial::Reason;
+use std::mem::MaybeUninit;
 
 /// The most bytes of a head, its last empty line included: Cloudflare's own limit is 128 KB
 /// (<https://developers.cloudflare.com/workers/platform/limits/#request-limits>).
@@ -52,9 +53,9 @@ const MOST_FIELDS: usize = 256;
 /// [`Reason::HeadMalformed`], [`Reason::HeadTooLarge`], [`Reason::HostMalformed`], [`Reason::BodyAmbiguous`], or
 /// [`Reason::MethodUnlisted`] for CONNECT.
 pub fn check(head: &[u8]) -> Result<(), Reason> {
-    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
-    let mut request = httparse::Request::new(&mut fields);
-    match request.parse(head) {
+    let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(head, &mut fields) {
         Ok(httparse::Status::Complete(_)) => {}
         Ok(httparse::Status::Partial) => return Err(Reason::HeadMalformed),
         Err(httparse::Error::TooManyHeaders) => return Err(Reason::HeadTooLarge),

@@ -111,10 +111,8 @@ async fn a_refusal_leaves_the_connection_usable() {
     one.closed().await;
 }
 
-#[tokio::test]
-async fn a_websocket_is_passed_through() {
-    let stage = Stage::new().await;
-    let mut client = stage.h1("shop.example.com").await;
+/// A request for a WebSocket (RFC 6455 section 4.1).
+pub(crate) fn upgrade_to_websocket() -> Request<Full<Bytes>> {
     let mut request = visit("shop.example.com", "/websocket");
     for (name, value) in [
         ("connection", "Upgrade"),
@@ -124,7 +122,14 @@ async fn a_websocket_is_passed_through() {
     ] {
         request.headers_mut().insert(name, HeaderValue::from_static(value));
     }
-    let mut socket = client.upgrade(request).await.unwrap();
+    request
+}
+
+#[tokio::test]
+async fn a_websocket_is_passed_through() {
+    let stage = Stage::new().await;
+    let mut client = stage.h1("shop.example.com").await;
+    let mut socket = client.upgrade(upgrade_to_websocket()).await.unwrap();
     let socket = socket.inner_mut();
     let (mut read, mut write) = (vec![0; 5], pattern(5));
     for round in 0..100u8 {

@@ -160,16 +160,7 @@ async fn write_timeout_ends_a_client_that_does_not_read() {
 async fn a_silent_websocket_outlives_the_body_timeout() {
     let stage = stage_with("body_timeout: 200ms, write_timeout: 200ms").await;
     let mut client = stage.h1("shop.example.com").await;
-    let mut request = visit("shop.example.com", "/websocket");
-    for (name, value) in [
-        ("connection", "Upgrade"),
-        ("upgrade", "websocket"),
-        ("sec-websocket-version", "13"),
-        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-    ] {
-        request.headers_mut().insert(name, http::HeaderValue::from_static(value));
-    }
-    let mut socket = client.upgrade(request).await.unwrap();
+    let mut socket = client.upgrade(crate::requests::upgrade_to_websocket()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(700)).await;
     let mut socket = hyper_util::rt::TokioIo::new(socket.inner_mut());
     socket.write_all(b"still here").await.unwrap();

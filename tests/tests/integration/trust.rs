@@ -1,7 +1,9 @@
 //! Trust is checked per request against the requested host (DESIGN D3), and plain listeners have none to show.
 
-use pullgate_tests::client::{H1, H2, Refused, Response, Tls};
-use pullgate_tests::stage::{Recipe, Stage, visit};
+use pullgate_tests::client::{H1, H2, Refused, Response, Sessions, Tls};
+use pullgate_tests::stage::{Recipe, Stage, cloudflare, visit};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// One connection over either version of HTTP.
 enum Client {
@@ -149,4 +151,30 @@ async fn a_listener_serves_the_hosts_it_names() {
     let mut plain = stage.plain().await;
     assert_eq!(plain.send(visit("open.example.com", "/")).await.unwrap().status, 200);
     assert_eq!(plain.send(visit("shop.example.com", "/")).await.unwrap().status, 421);
+}
+
+/// SCENARIOS C 25: a proof ends with its certificate, on the connection that showed it and in the session that remembers it.
+#[tokio::test]
+async fn a_proof_ends_with_its_certificate() {
+    let stage = Stage::new().await;
+    let soon = stage.props.zone_ca.leaf().validity(time::Duration::DAY * -1, time::Duration::seconds(3)).issue();
+    let tls = stage.bare_tls().presenting(&soon).sessions(Sessions::PerName).alpn(&["http/1.1"]).client_config();
+    let connect = async || H1::tls(Some(cloudflare()), stage.at("https"), "shop.example.com", Arc::clone(&tls)).await;
+    let mut kept = connect().await.unwrap();
+    assert_eq!(kept.send(visit("shop.example.com", "/")).await.unwrap().status, 200);
+    let mut resumed = connect().await.unwrap();
+    assert_eq!(resumed.send(visit("shop.example.com", "/")).await.unwrap().status, 200);
+    assert!(resumed.handshake().unwrap().resumed);
+
+    // The one thing that has to pass is time.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(kept.send(visit("shop.example.com", "/")).await.unwrap().status, 421);
+    assert_eq!(stage.access_lines(3).await[2]["reason"], "proof_expired");
+    let late = match connect().await {
+        Err(_) => None,
+        Ok(mut client) => client.send(visit("shop.example.com", "/")).await.ok(),
+    };
+    assert!(late.is_none(), "{late:?}");
+    assert_eq!(stage.origin.ledger().len(), 2);
+    stage.metric_becomes(r#"pullgate_origin_pull_total{host="shop",verdict="expired"}"#, 1.0).await;
 }
