@@ -1,4 +1,4 @@
-//! TLS of one host: its own `ServerConfig`, with its own sessions and its own origin-pull verifier (DESIGN D2).
+//! TLS of one host: its own `ServerConfig`, with its own sessions and its own origin-pull verifier.
 
 use pullgate_policy::OriginPull;
 use pullgate_policy::origin_pull::{self, Cause, Trust, Verdict};

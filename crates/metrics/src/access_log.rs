@@ -135,7 +135,7 @@ impl AccessLog {
         Line {
             timestamp: OffsetDateTime::from(outcome.started).format(&Rfc3339).unwrap_or_default(),
             method: seen.map(|seen| seen.method.as_str()),
-            authority: seen.map(|seen| cut(seen.authority, LONGEST)),
+            authority: seen.filter(|seen| !seen.authority.is_empty()).map(|seen| cut(seen.authority, LONGEST)),
             path,
             query: query.flatten(),
             status: outcome.status,

@@ -1,6 +1,6 @@
 //! The one decision: facts in, a ruling out.
 //!
-//! The order is the product's promise (DESIGN D13): a malformed head, an unlisted host, a proof that does not satisfy it, the
+//! The order is the product's promise: a malformed head, an unlisted host, a proof that does not satisfy it, the
 //! visitor's address, the route and its methods, then the policies in order.
 
 use crate::denial::{Denial, Reason};
@@ -206,7 +206,7 @@ impl Authority {
     }
 }
 
-/// Whether the requested host's own origin-pull rule is satisfied by this connection (DESIGN D3), and what that proves.
+/// Whether the requested host's own origin-pull rule is satisfied by this connection, and what that proves.
 fn check_proof(
     host: &Host,
     connection: &Connection,

@@ -50,8 +50,8 @@ const MOST_FIELDS: usize = 256;
 /// once (section 3.2), and the length of the body is told once and in one way (section 6.3).
 ///
 /// # Errors
-/// [`Reason::HeadMalformed`], [`Reason::HeadTooLarge`], [`Reason::HostMalformed`], [`Reason::BodyAmbiguous`], or
-/// [`Reason::MethodUnlisted`] for CONNECT.
+/// [`Reason::HeadMalformed`], [`Reason::HeadTooLarge`], [`Reason::TargetMalformed`], [`Reason::HostMalformed`],
+/// [`Reason::BodyAmbiguous`], or [`Reason::MethodUnlisted`] for CONNECT.
 pub fn check(head: &[u8]) -> Result<(), Reason> {
     let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
     let mut request = httparse::Request::new(&mut []);
@@ -60,6 +60,10 @@ pub fn check(head: &[u8]) -> Result<(), Reason> {
         Ok(httparse::Status::Partial) => return Err(Reason::HeadMalformed),
         Err(httparse::Error::TooManyHeaders) => return Err(Reason::HeadTooLarge),
         Err(_) => return Err(Reason::HeadMalformed),
+    }
+    // Pingora cuts a fragment off, which would forward something else than what was asked.
+    if request.path.is_some_and(|target| target.contains('#')) {
+        return Err(Reason::TargetMalformed);
     }
     if request.method == Some("CONNECT") {
         return Err(Reason::MethodUnlisted);
@@ -121,7 +125,8 @@ mod tests {
     /// What Pingora lets through by default, as far as a head of HTTP/1.1 shows it.
     #[test]
     fn what_lenient_parsers_take() {
-        let table: [(&str, Result<(), Reason>); 26] = [
+        let table: [(&str, Result<(), Reason>); 27] = [
+            ("GET /a#b HTTP/1.1\r\nHost: a\r\n", Err(Reason::TargetMalformed)),
             ("GET / HTTP/1.1\r\nHost: a\r\n", Ok(())),
             ("GET /\u{e9} HTTP/1.1\r\nHost: a\r\nCF-IPCity: K\u{f6}ln\r\n", Ok(())),
             ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n", Ok(())),

@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(admissible(builtin()).unwrap().len(), 22);
     }
 
-    /// SCENARIOS B 12: first and last address of each range inside, their neighbours outside.
+    /// First and last address of each range inside, their neighbours outside.
     #[test]
     fn edges_of_every_builtin_range() {
         let set = Networks::new(builtin());

@@ -87,7 +87,6 @@ mod tests {
         rule.address(&headers, PEER.parse().unwrap()).map(|address| address.to_string())
     }
 
-    /// SCENARIOS A 2 and 3.
     #[test]
     fn exactly_one_valid_address() {
         let good: [(&[u8], &str); 4] = [

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
@@ -21,7 +21,7 @@ pub(crate) struct Threads {
 #[derive(Debug)]
 enum Driver {
     /// One thread; it saves the hand-overs between threads that a shared runtime pays for at every wake-up.
-    Alone { stop: oneshot::Sender<()>, thread: JoinHandle<()> },
+    Alone { stop: oneshot::Sender<()>, ended: Receiver<()> },
     /// Several threads that take work from one another.
     Shared(Runtime),
 }
@@ -37,12 +37,14 @@ impl Threads {
         let runtime = Builder::new_current_thread().thread_name(NAME).enable_all().build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::Builder::new().name(NAME.to_owned()).spawn(move || {
+        let (ending, ended) = channel();
+        std::thread::Builder::new().name(NAME.to_owned()).spawn(move || {
             // Resolves when the sender speaks or is gone; either is the end.
             let _ = runtime.block_on(stopped);
             runtime.shutdown_background();
+            drop::<Sender<()>>(ending);
         })?;
-        Ok(Self { handle, driver: Some(Driver::Alone { stop, thread }) })
+        Ok(Self { handle, driver: Some(Driver::Alone { stop, ended }) })
     }
 
     /// The runtime's handle.
@@ -55,10 +57,10 @@ impl Threads {
         match self.driver.take() {
             None => {}
             Some(Driver::Shared(runtime)) => runtime.shutdown_timeout(limit),
-            Some(Driver::Alone { stop, thread }) => {
+            Some(Driver::Alone { stop, ended }) => {
                 drop(stop);
-                // A task that panicked has been reported by then.
-                let _ = thread.join();
+                // Nothing is ever sent: the other end goes with the last task.
+                let _ = ended.recv_timeout(limit);
             }
         }
     }

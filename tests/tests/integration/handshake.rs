@@ -231,7 +231,7 @@ async fn a_session_is_resumed_at_its_own_host_alone() {
     }
 }
 
-/// SCENARIOS C 24: the session of a host that asks for nothing opens no guarded one.
+/// The session of a host that asks for nothing opens no guarded one.
 #[tokio::test]
 async fn a_session_of_an_open_host_opens_no_guarded_one() {
     let stage = Stage::new().await;

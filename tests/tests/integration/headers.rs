@@ -1,4 +1,4 @@
-//! SCENARIOS A: nothing that a client chose reaches the upstream under a name that the gateway owns.
+//! Nothing that a client chose reaches the upstream under a name that the gateway owns.
 
 use http::{HeaderName, HeaderValue, Request};
 use http_body_util::Full;

@@ -114,7 +114,6 @@ async fn an_access_line_says_who_asked_what_and_how_it_ended() {
     assert!(line["timestamp"].as_str().unwrap().ends_with('Z'));
 }
 
-/// SCENARIOS I 55, 56, 58.
 #[tokio::test]
 async fn hostile_values_stay_in_their_field_and_secrets_stay_out() {
     let head = Recipe::default().head.replace("access: access.log", "access: access.log, redact: {query: [token]}");
@@ -136,7 +135,7 @@ async fn hostile_values_stay_in_their_field_and_secrets_stay_out() {
     assert!(answer.starts_with(b"HTTP/1.1 "), "{answer:?}");
 }
 
-/// DESIGN D12: hosts, paths, methods and names of a request never become labels.
+/// Hosts, paths, methods and names of a request never become labels.
 #[tokio::test]
 async fn hostile_requests_add_no_series() {
     let stage = Stage::with(Recipe { hosts: crate::admission::open_host(), ..plain_only() }).await;

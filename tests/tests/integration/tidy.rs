@@ -43,7 +43,7 @@ fn dependencies(name: &str) -> BTreeSet<String> {
     manifest["dependencies"].as_table().unwrap().keys().cloned().collect()
 }
 
-/// DESIGN section 2: `pullgate ─▶ proxy ─▶ door ─▶ metrics ─▶ policy`, `pullgate ─▶ config ─▶ policy`, `pullgate ─▶ cloudflare ─▶ policy`.
+/// `pullgate ─▶ proxy ─▶ door ─▶ metrics ─▶ policy`, `pullgate ─▶ config ─▶ policy`, `pullgate ─▶ cloudflare ─▶ policy`.
 #[test]
 fn the_arrows_between_crates() {
     let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
@@ -66,7 +66,7 @@ fn the_arrows_between_crates() {
     }
 }
 
-/// DESIGN section 2, the column "may not name".
+/// The column "may not name" of ARCHITECTURE.md.
 #[test]
 fn what_crates_may_not_name() {
     let table: [(&str, &[&str]); 6] = [

@@ -1,7 +1,8 @@
-//! Trust is checked per request against the requested host (DESIGN D3), and plain listeners have none to show.
+//! Trust is checked per request against the requested host, and plain listeners have none to show.
 
 use pullgate_tests::client::{H1, H2, Refused, Response, Sessions, Tls};
 use pullgate_tests::stage::{Recipe, Stage, cloudflare, visit};
+use rustls::AlertDescription;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,30 +131,30 @@ async fn a_plain_listener_shows_nothing_of_a_guarded_host_but_its_own_answers() 
 async fn a_listener_serves_the_hosts_it_names() {
     let listeners = "listeners:
   - {name: https, address: '127.0.0.1:0', hosts: [shop]}
+  - {name: other, address: '127.0.0.1:0', hosts: [twin, blog, watched]}
   - {name: http, address: '127.0.0.1:0', protocol: http, hosts: [open]}
 ";
-    let hosts = "hosts:
-  - name: shop
-    hostnames: [shop.example.com]
-    certificate: {chain: server.pem, key: server.key}
-    origin_pull: {mode: require, trust: [zone-ca.pem]}
-    routes: [{name: all, upstream: shop}]
-  - name: open
-    hostnames: [open.example.com]
-    origin_pull: {mode: off}
-    routes: [{name: all, upstream: shop}]
-";
-    let stage = Stage::with(Recipe { listeners: listeners.into(), hosts: hosts.into(), ..Recipe::default() }).await;
-    assert!(stage.h1_as("open.example.com", stage.tls()).await.is_err());
+    let hosts = Recipe::default().hosts.replacen(
+        "hostnames: [open.example.com]\n    certificate: {chain: server.pem, key: server.key}",
+        "hostnames: [open.example.com]",
+        1,
+    );
+    let stage = Stage::with(Recipe { listeners: listeners.into(), hosts, ..Recipe::default() }).await;
+    for elsewhere in ["twin.example.com", "open.example.com"] {
+        let refused = stage.h1_as(elsewhere, stage.tls()).await.unwrap_err();
+        assert_eq!(refused.alert(), Some(AlertDescription::UnrecognisedName), "{elsewhere}: {refused:?}");
+    }
     let mut client = stage.h1("shop.example.com").await;
     assert_eq!(client.send(visit("shop.example.com", "/")).await.unwrap().status, 200);
-    assert_eq!(client.send(visit("open.example.com", "/")).await.unwrap().status, 421);
+    for elsewhere in ["twin.example.com", "open.example.com"] {
+        assert_eq!(client.send(visit(elsewhere, "/")).await.unwrap().status, 421, "{elsewhere}");
+    }
     let mut plain = stage.plain().await;
     assert_eq!(plain.send(visit("open.example.com", "/")).await.unwrap().status, 200);
     assert_eq!(plain.send(visit("shop.example.com", "/")).await.unwrap().status, 421);
 }
 
-/// SCENARIOS C 25: a proof ends with its certificate, on the connection that showed it and in the session that remembers it.
+/// A proof ends with its certificate, on the connection that showed it and in the session that remembers it.
 #[tokio::test]
 async fn a_proof_ends_with_its_certificate() {
     let stage = Stage::new().await;

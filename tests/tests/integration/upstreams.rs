@@ -1,4 +1,4 @@
-//! SCENARIOS G: what clients see when an upstream fails, and that it is never a clean end.
+//! What clients see when an upstream fails, and that it is never a clean end.
 
 use crate::routing::plain_only;
 use http_body_util::BodyExt;

@@ -112,7 +112,8 @@ impl Taken {
             Some(((_, method), first)) => {
                 let what = method.map_or_else(|| "every method".to_owned(), |method| method.to_string());
                 let message = format!("the route in line {} takes {what} of this path already", first.line);
-                Err(entry.wrong(Fault::new(message).help("change the path or the methods of one of them")))
+                Err(entry
+                    .wrong(Fault::new(message).help("change the path, the methods or the protocol of one of them")))
             }
         }
     }
@@ -162,6 +163,12 @@ fn location(text: &str) -> Result<Template, Fault> {
     let example = "write https://shop.example.com/, or https://shop.example.com{request.target} to keep path and query";
     if text.is_empty() || !text.is_ascii() {
         return Err(Fault::new("a location is visible ASCII").help(example));
+    }
+    let (before, _) = text.split_once("{request.target}").unwrap_or((text, ""));
+    let host = before.strip_prefix("https://").or_else(|| before.strip_prefix("http://"));
+    if before != text && host.is_none_or(str::is_empty) {
+        // A target such as //evil.example would name the host by itself.
+        return Err(Fault::new("{request.target} has to follow a scheme and a host").help(example));
     }
     text.parse().map_err(|error| Fault::new(error).help(example))
 }

@@ -22,7 +22,6 @@ const FREE: &str = "\
     Viability via-x forwarded-x x-real-ip-x true-client-ips cdn-loops early-data-x User-Agent TE \
     Transfer-Encoding Expect Forward Client X-Client -cf-ray _x-real-ip 0";
 
-/// SCENARIOS A 4 and 7.
 #[test]
 fn names_of_identity_are_owned_in_every_spelling() {
     for (names, expected) in [(OWNED_SPELLINGS, true), (FREE, false)] {
@@ -71,7 +70,6 @@ fn of_the_owned_fields_only_cloudflares_own_pass_and_only_once() {
     }
 }
 
-/// SCENARIOS A 5.
 #[test]
 fn connection_names_no_field_that_decisions_depend_on() {
     let table: [(&[&str], bool); 26] = [
@@ -114,7 +112,6 @@ fn connection_names_no_field_that_decisions_depend_on() {
     assert_eq!(check_connection(&headers), Err(Reason::HopByHopIdentity));
 }
 
-/// SCENARIOS A 8.
 #[test]
 fn a_request_does_not_go_round_in_circles() {
     let sixteen = ["cloudflare"; 16].join(",");
@@ -208,7 +205,6 @@ fn identity_reaches_the_upstream_as_the_gateway_says_it() {
     assert_eq!(values(&plain, "x-forwarded-proto"), ["http"]);
 }
 
-/// SCENARIOS A 10.
 #[test]
 fn cookie_crumbs_become_one_field() {
     let rules = rules(vec![shop()]);

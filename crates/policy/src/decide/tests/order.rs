@@ -1,4 +1,4 @@
-//! What refuses first (DESIGN D13), and how the policies follow each other.
+//! What refuses first, and how the policies follow each other.
 
 use super::*;
 use http::Method;

@@ -1,4 +1,4 @@
-//! Whose proof counts for which host (DESIGN D3), and until when.
+//! Whose proof counts for which host, and until when.
 
 use super::*;
 use crate::testing::valid;

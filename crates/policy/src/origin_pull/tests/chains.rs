@@ -1,4 +1,4 @@
-//! Chains, good and bad, and the verdict on each (SCENARIOS C 20 and 21).
+//! Chains, good and bad, and the verdict on each.
 
 use super::*;
 use crate::testing::{anchor, named, valid};
