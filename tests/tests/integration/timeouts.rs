@@ -137,9 +137,11 @@ async fn body_timeout_ends_a_body_that_stops() {
     sender.send_data("a beginning".into()).await.unwrap();
     let mut request = visit("shop.example.com", "/digest").map(|_| body);
     *request.method_mut() = http::Method::POST;
+    let begun = Instant::now();
     let answer = one.send_stream(request).await;
     assert!(answer.as_ref().is_ok_and(|answer| answer.status == 408) || answer.is_err(), "{answer:?}");
-    stage.access_lines(1).await;
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(stage.access_lines(1).await[0]["http.response.status_code"], 408);
     assert!(!stage.origin.ledger().iter().any(|entry| entry.body_complete), "{:#?}", stage.origin.ledger());
 }
 
