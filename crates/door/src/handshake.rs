@@ -100,7 +100,8 @@ fn refusal(error: &io::Error, host: HostName, sni: Option<String>, verdict: Opti
     let rustls = error.get_ref().and_then(|source| source.downcast_ref::<Error>());
     let verdict = match rustls {
         Some(Error::NoCertificatesPresented) => Some(Verdict::Refused(Cause::NotPresented)),
-        _ => verdict,
+        // A chain may be good and its key not at hand: what fails later proves nothing.
+        _ => verdict.filter(|verdict| matches!(verdict, Verdict::Refused(_))),
     };
     let outcome = match verdict {
         Some(Verdict::Refused(_)) => HandshakeOutcome::CertificateRefused,

@@ -7,7 +7,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_t
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::server::{ServerSessionMemoryCache, StoresServerSessions, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, InconsistentKeys, OtherError, ServerConfig,
@@ -62,6 +62,31 @@ pub enum CertificateFault {
 /// Sessions that a host remembers for resumption.
 const SESSIONS: usize = 2048;
 
+/// The largest session that is remembered: it holds the client's chain, which in observe mode may be any.
+const LARGEST_SESSION: usize = 8 * 1024;
+
+/// A host's memory of sessions, bounded in number and size.
+#[derive(Debug)]
+struct Sessions(Arc<ServerSessionMemoryCache>);
+
+impl StoresServerSessions for Sessions {
+    fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
+        value.len() <= LARGEST_SESSION && self.0.put(key, value)
+    }
+
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.0.get(key)
+    }
+
+    fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.0.take(key)
+    }
+
+    fn can_cache(&self) -> bool {
+        self.0.can_cache()
+    }
+}
+
 impl HostTls {
     /// Builds a host's configuration from PEM.
     ///
@@ -84,7 +109,7 @@ impl HostTls {
             .with_protocol_versions(&versions)?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
-        config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+        config.session_storage = Arc::new(Sessions(ServerSessionMemoryCache::new(SESSIONS)));
         config.send_tls13_tickets = 1;
         config.alpn_protocols =
             if settings.http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };

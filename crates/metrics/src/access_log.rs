@@ -30,6 +30,9 @@ pub struct AccessLog {
 /// Bytes of a text that a client chose; what is longer is cut.
 const LONGEST: usize = 1024;
 
+/// Bytes of a method; the longest that is registered has 17.
+const LONGEST_METHOD: usize = 32;
+
 /// Bytes of `cf.ray`, which has 20.
 const LONGEST_RAY: usize = 64;
 
@@ -37,7 +40,7 @@ const LONGEST_RAY: usize = 64;
 struct Line<'a> {
     timestamp: String,
     #[serde(rename = "http.request.method", skip_serializing_if = "Option::is_none")]
-    method: Option<&'a str>,
+    method: Option<Cow<'a, str>>,
     #[serde(rename = "server.address", skip_serializing_if = "Option::is_none")]
     authority: Option<Cow<'a, str>>,
     #[serde(rename = "url.path", skip_serializing_if = "Option::is_none")]
@@ -104,6 +107,8 @@ struct TlsLine<'a> {
     verdict: &'a str,
     #[serde(rename = "tls.client.subject", skip_serializing_if = "Option::is_none")]
     subject: Option<&'a str>,
+    #[serde(rename = "tls.client.issuer", skip_serializing_if = "Option::is_none")]
+    issuer: Option<&'a str>,
     #[serde(rename = "tls.client.hash.sha256", skip_serializing_if = "Option::is_none")]
     sha256: Option<&'a str>,
 }
@@ -125,6 +130,7 @@ impl AccessLog {
             Form::Text => bytes.extend_from_slice(text(&line).as_bytes()),
         }
         bytes.push(b'\n');
+        bytes.shrink_to_fit();
         self.sink.send(bytes);
     }
 
@@ -134,7 +140,7 @@ impl AccessLog {
         let field = |name: &str, longest| Some(cut(seen?.headers.get(name)?.as_bytes(), longest));
         Line {
             timestamp: OffsetDateTime::from(outcome.started).format(&Rfc3339).unwrap_or_default(),
-            method: seen.map(|seen| seen.method.as_str()),
+            method: seen.map(|seen| cut(seen.method.as_str().as_bytes(), LONGEST_METHOD)),
             authority: seen.filter(|seen| !seen.authority.is_empty()).map(|seen| cut(seen.authority, LONGEST)),
             path,
             query: query.flatten(),
@@ -200,6 +206,7 @@ fn tls_line<'a>(outcome: &'a Outcome<'a>) -> Option<TlsLine<'a>> {
         sni: tls.sni.as_deref(),
         verdict: tls.verdict.label(),
         subject: tls.leaf.as_ref().map(|leaf| leaf.subject.as_str()),
+        issuer: tls.leaf.as_ref().map(|leaf| leaf.issuer.as_str()),
         sha256: tls.leaf.as_ref().map(|leaf| leaf.sha256.as_str()),
     })
 }
@@ -226,7 +233,7 @@ fn text(line: &Line<'_>) -> String {
         "{} {} {} {}{} {} {} {:.1}ms",
         line.timestamp,
         line.client.as_deref().unwrap_or(&line.peer),
-        plain(line.method.unwrap_or("-")),
+        plain(line.method.as_deref().unwrap_or("-")),
         plain(line.authority.as_deref().unwrap_or("-")),
         plain(line.path.as_deref().unwrap_or("")),
         line.status,

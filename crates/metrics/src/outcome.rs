@@ -29,7 +29,9 @@ pub struct Outcome<'a> {
     pub status: u16,
     /// What went wrong, for people.
     pub error: Option<String>,
-    /// The server that was used.
+    /// Servers that could not be reached, before the one that was used.
+    pub passed_over: Vec<Used<'a>>,
+    /// The server that was used, or tried last.
     pub upstream: Option<Used<'a>>,
     /// The request's identity.
     pub id: RequestId,

@@ -215,7 +215,7 @@ impl Metrics {
         self.requests.with_label_values(&[host, route, method, code.text()]).inc();
         self.request_duration.with_label_values(&[host, route]).observe(outcome.duration.as_secs_f64());
         self.decisions(outcome);
-        if let Some(used) = &outcome.upstream {
+        for used in outcome.passed_over.iter().chain(&outcome.upstream) {
             self.upstream_requests.with_label_values(&[used.upstream, used.server, used.end.label()]).inc();
         }
     }
@@ -285,7 +285,7 @@ const POLICY_DECISIONS: Series = series(
 );
 const UPSTREAM_REQUESTS: Series = series(
     "pullgate_upstream_requests_total",
-    "Requests sent to a server, by how the exchange ended.",
+    "Attempts to have a server answer, by how they ended.",
     &["upstream", "server", "outcome"],
 );
 const RANGES_PREFIXES: Series =

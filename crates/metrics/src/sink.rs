@@ -5,8 +5,8 @@ use prometheus::IntCounter;
 use std::io::{self, Write};
 use std::time::Duration;
 
-/// Lines that may wait; at 300 bytes a line about 5 MB.
-const QUEUE: usize = 16_384;
+/// Lines that may wait. A usual line has 800 bytes and none much more than 6 KB, whatever a client sends: 6 MB, and never 50 MB.
+const QUEUE: usize = 8_192;
 
 /// Bytes gathered before a write.
 const BATCH: usize = 64 * 1024;

@@ -16,28 +16,33 @@ pub enum Progress {
     Complete(usize),
 }
 
-/// Looks at the bytes of a head from `from` on; what lies before was looked at already.
+/// Looks at the bytes of a head from `from` on; what lies before was looked at already, so that a head costs one pass however
+/// slowly it comes.
 ///
 /// # Errors
 /// [`Reason::HeadTooLarge`], or [`Reason::HeadMalformed`] for a line that does not end in CRLF (RFC 9112 section 2.2), for a NUL,
 /// and for an empty first line.
 pub fn progress(bytes: &[u8], from: usize) -> Result<Progress, Reason> {
-    let mut line = from;
-    while let Some(length) = bytes[line..].iter().position(|byte| *byte == b'\n') {
-        let end = line + length;
-        if end >= LONGEST_HEAD {
+    let mut at = from;
+    while let Some(found) = bytes[at..].iter().position(|byte| matches!(byte, b'\r' | b'\n' | b'\0')) {
+        let ending = at + found;
+        if ending >= LONGEST_HEAD {
             return Err(Reason::HeadTooLarge);
         }
-        let text = bytes[line..end].strip_suffix(b"\r").ok_or(Reason::HeadMalformed)?;
-        if text.iter().any(|byte| matches!(byte, b'\r' | b'\0')) || (text.is_empty() && line == 0) {
-            return Err(Reason::HeadMalformed);
+        match (bytes[ending], bytes.get(ending + 1)) {
+            (b'\r', None) => return Ok(Progress::Partial(ending)),
+            (b'\r', Some(b'\n')) => {}
+            _ => return Err(Reason::HeadMalformed),
         }
-        line = end + 1;
-        if text.is_empty() {
-            return Ok(Progress::Complete(line));
+        at = ending + 2;
+        match ending {
+            0 => return Err(Reason::HeadMalformed),
+            _ if bytes[ending - 1] == b'\n' && at > LONGEST_HEAD => return Err(Reason::HeadTooLarge),
+            _ if bytes[ending - 1] == b'\n' => return Ok(Progress::Complete(at)),
+            _ => {}
         }
     }
-    if bytes.len() >= LONGEST_HEAD { Err(Reason::HeadTooLarge) } else { Ok(Progress::Partial(line)) }
+    if bytes.len() >= LONGEST_HEAD { Err(Reason::HeadTooLarge) } else { Ok(Progress::Partial(bytes.len())) }
 }
 
 /// The most fields of a head.
@@ -105,9 +110,10 @@ mod tests {
 
     #[test]
     fn heads() {
-        let table: [(&[u8], Result<Progress, Reason>); 10] = [
+        let table: [(&[u8], Result<Progress, Reason>); 11] = [
             (b"", Ok(Progress::Partial(0))),
-            (b"GET / HTTP/1.1\r", Ok(Progress::Partial(0))),
+            (b"GET / HTTP/1.1", Ok(Progress::Partial(14))),
+            (b"GET / HTTP/1.1\r", Ok(Progress::Partial(14))),
             (b"GET / HTTP/1.1\r\nHost: a\r\n", Ok(Progress::Partial(25))),
             (b"GET / HTTP/1.1\r\nHost: a\r\n\r\nbody\n", Ok(Progress::Complete(27))),
             (b"GET / HTTP/1.1\nHost: a\n\n", Err(Reason::HeadMalformed)),
@@ -172,7 +178,7 @@ mod tests {
     fn size() {
         let mut head = b"GET / HTTP/1.1\r\nA: ".to_vec();
         head.resize(LONGEST_HEAD - 4, b'a');
-        assert_eq!(progress(&head, 0), Ok(Progress::Partial(16)));
+        assert_eq!(progress(&head, 0), Ok(Progress::Partial(LONGEST_HEAD - 4)));
         head.extend_from_slice(b"\r\n\r\n");
         assert_eq!(progress(&head, 16), Ok(Progress::Complete(LONGEST_HEAD)));
         head.insert(20, b'a');

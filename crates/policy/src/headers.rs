@@ -17,15 +17,20 @@ pub struct HeaderEdits {
     pub set: Vec<(HeaderName, HeaderValue)>,
 }
 
+/// One edit of a message's fields.
+#[derive(Debug, Clone, Copy)]
+pub enum Edit<'a> {
+    /// Remove every line of this field.
+    Remove(&'a HeaderName),
+    /// Set this field, in place of every line of it.
+    Set(&'a HeaderName, &'a HeaderValue),
+}
+
 impl HeaderEdits {
-    /// Applies the edits to a map.
-    pub fn apply(&self, headers: &mut HeaderMap) {
-        for name in &self.remove {
-            headers.remove(name);
-        }
-        for (name, value) in &self.set {
-            headers.insert(name.clone(), value.clone());
-        }
+    /// The edits one by one, in the order in which they count; whoever holds the fields carries them out.
+    pub fn each(&self) -> impl Iterator<Item = Edit<'_>> {
+        let set = self.set.iter().map(|(name, value)| Edit::Set(name, value));
+        self.remove.iter().map(Edit::Remove).chain(set)
     }
 
     /// Adds the operator's own edits after these.
@@ -58,23 +63,39 @@ impl HeaderRules {
 }
 
 /// Owned names, lowercase with `-` for every byte that is not a letter or digit.
-const OWNED: [&str; 11] = [
+const OWNED: [&str; 18] = [
     "cdn-loop",
+    "client-ip",
     "early-data",
     "exposed-credential-check",
+    "fastly-client-ip",
     "forwarded",
+    "forwarded-for",
     "malicious-uploads-detection",
+    "proxy",
+    "remote-user",
     "true-client-ip",
     "via",
     "x-client-ip",
     "x-cluster-client-ip",
     "x-forwarded",
+    "x-original-url",
     "x-real-ip",
+    "x-rewrite-url",
 ];
 
 /// Beginnings of owned names, in the same spelling.
-const OWNED_PREFIXES: [&str; 6] =
-    ["cf-", "client-cert", "x-client-cert", "x-forwarded-", "x-original-forwarded-", "x-ssl-"];
+const OWNED_PREFIXES: [&str; 9] = [
+    "cf-",
+    "client-cert",
+    "ssl-client-",
+    "x-client-cert",
+    "x-envoy-",
+    "x-forwarded-",
+    "x-original-forwarded-",
+    "x-remote-",
+    "x-ssl-",
+];
 
 /// Fields that Cloudflare sets itself on every request that has them, so that a client's own value never gets through the edge
 /// (<https://developers.cloudflare.com/fundamentals/reference/http-headers/>).
@@ -97,11 +118,12 @@ const SET_BY_CLOUDFLARE: [&str; 11] = [
 pub fn is_owned(name: &str) -> bool {
     // Every owned name starts with one of these, which spares most fields the comparison.
     let first = name.as_bytes().first().map(u8::to_ascii_lowercase);
-    if !matches!(first, Some(b'c' | b'e' | b'f' | b'm' | b't' | b'v' | b'x')) {
+    if !matches!(first, Some(b'c' | b'e'..=b'f' | b'm' | b'p' | b'r'..=b't' | b'v' | b'x')) {
         return false;
     }
-    OWNED.iter().any(|owned| folds_to(name, owned) == Fold::Whole)
-        || OWNED_PREFIXES.iter().any(|prefix| folds_to(name, prefix) != Fold::No)
+    let same_start = |owned: &&&str| owned.as_bytes().first() == first.as_ref();
+    OWNED.iter().filter(same_start).any(|owned| folds_to(name, owned) == Fold::Whole)
+        || OWNED_PREFIXES.iter().filter(same_start).any(|prefix| folds_to(name, prefix) != Fold::No)
 }
 
 #[derive(PartialEq, Eq)]
@@ -149,7 +171,8 @@ fn value_fits(name: &str, value: &HeaderValue) -> bool {
 #[must_use]
 pub fn identity_edits(known: &Known<'_>, host: &str, believed: bool) -> HeaderEdits {
     let headers = known.facts.request.headers;
-    let mut edits = HeaderEdits::default();
+    // Most requests bring few names to remove and have these five fields set.
+    let mut edits = HeaderEdits { remove: Vec::with_capacity(4), set: Vec::with_capacity(8) };
     for name in headers.keys() {
         if is_owned(name.as_str()) && !(believed && passes(name, headers)) {
             edits.remove.push(name.clone());
@@ -207,19 +230,31 @@ fn joined_cookie(headers: &HeaderMap) -> Option<HeaderValue> {
     HeaderValue::from_bytes(&joined).ok()
 }
 
-/// Refuses a `Connection` field that would have an identity removed on the way (RFC 9110 section 7.6.1 lets it name any field).
+/// Refuses a `Connection` field that would have an identity removed on the way (RFC 9110 section 7.6.1 lets it name any field),
+/// that names something else than fields, or too many.
 ///
 /// # Errors
 /// [`Reason::HopByHopIdentity`].
 pub fn check_connection(headers: &HeaderMap) -> Result<(), Reason> {
     let fields = headers.get_all(CONNECTION).iter();
-    let mut names = fields.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
-    let protected = |name: &[u8]| {
-        let Ok(name) = std::str::from_utf8(name) else { return true };
-        let name = name.to_ascii_lowercase();
-        is_owned(&name) || NEVER_HOP_BY_HOP.contains(&name.as_str())
-    };
-    if names.any(protected) { Err(Reason::HopByHopIdentity) } else { Ok(()) }
+    let names = fields.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    for (count, name) in names.filter(|name| !name.is_empty()).enumerate() {
+        let name =
+            std::str::from_utf8(name).ok().filter(|name| name.bytes().all(is_token)).ok_or(Reason::HopByHopIdentity)?;
+        let protected = is_owned(name) || NEVER_HOP_BY_HOP.iter().any(|field| name.eq_ignore_ascii_case(field));
+        if protected || count >= MOST_NOMINATIONS {
+            return Err(Reason::HopByHopIdentity);
+        }
+    }
+    Ok(())
+}
+
+/// Fields that `Connection` may name; Pingora takes no more either.
+const MOST_NOMINATIONS: usize = 8;
+
+/// RFC 9110 section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Fields besides the owned ones that decisions and applications depend on.

@@ -15,7 +15,7 @@ pub struct Networks {
 }
 
 impl Networks {
-    /// Builds the set; overlapping and adjacent networks are merged.
+    /// Builds the set; overlapping networks are merged.
     pub fn new(networks: impl IntoIterator<Item = IpNet>) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for network in networks {

@@ -17,17 +17,6 @@ use std::sync::Arc;
 use webpki::{EndEntityCert, KeyUsage};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// What a host does with origin-pull certificates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OriginPullMode {
-    /// No certificate is asked for.
-    Off,
-    /// One is asked for, and what `Require` would have refused is counted and logged.
-    Observe,
-    /// Without a good one the handshake fails.
-    Require,
-}
-
 /// The origin-pull rule of a host.
 #[derive(Debug, Clone)]
 pub enum OriginPull {
@@ -273,12 +262,10 @@ fn cause_of(error: &webpki::Error) -> Cause {
 /// What a presented leaf says of itself: for the log, never for a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaf {
-    /// The subject's distinguished name, RFC 4514 order as parsed.
+    /// The subject's distinguished name, as parsed, cut to 256 characters.
     pub subject: String,
-    /// The issuer's distinguished name.
+    /// The issuer's, cut likewise.
     pub issuer: String,
-    /// The serial number, lowercase hexadecimal.
-    pub serial: String,
     /// The certificate's SHA-256, lowercase hexadecimal.
     pub sha256: String,
     /// The end of its validity.
@@ -291,13 +278,17 @@ impl Leaf {
     pub fn describe(der: &CertificateDer<'_>) -> Option<Self> {
         let (_, parsed) = X509Certificate::from_der(der).ok()?;
         Some(Self {
-            subject: parsed.subject().to_string(),
-            issuer: parsed.issuer().to_string(),
-            serial: format!("{:x}", parsed.serial),
+            subject: short(&parsed.subject().to_string()),
+            issuer: short(&parsed.issuer().to_string()),
             sha256: hex(&Sha256::digest(der)),
             not_after: seconds(parsed.validity().not_after.timestamp()),
         })
     }
+}
+
+/// The client chose the names, and every line of the log repeats them.
+fn short(name: &str) -> String {
+    name.chars().take(256).collect()
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -291,7 +291,7 @@ impl Arrival {
         let permit = self.ruling(rules).outcome.unwrap();
         let Action::Forward { edits, .. } = permit.action() else { panic!("{permit:?}") };
         let mut headers = self.headers.clone();
-        edits.apply(&mut headers);
+        crate::testing::apply(edits, &mut headers);
         headers
     }
 }
@@ -314,4 +314,14 @@ fn handshake(chain: Vec<CertificateDer<'static>>, trust: Option<&Arc<Trust>>, no
 /// The values of a field, in order.
 pub(crate) fn values<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
     headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
+}
+
+/// Carries edits out on a map.
+pub(crate) fn apply(edits: &crate::HeaderEdits, headers: &mut http::HeaderMap) {
+    for edit in edits.each() {
+        match edit {
+            crate::headers::Edit::Remove(name) => drop(headers.remove(name)),
+            crate::headers::Edit::Set(name, value) => drop(headers.insert(name, value.clone())),
+        }
+    }
 }

@@ -19,8 +19,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::{Instant, timeout, timeout_at};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
 
 /// What every request of a connection can read back from its session.
 #[derive(Debug)]
@@ -55,11 +56,24 @@ pub(crate) enum NoHead {
     Refused(Reason),
 }
 
-/// Bytes gathered above TLS before they go out in one record and one system call; an idle connection holds none of them.
-const WRITE_BUFFER: usize = 16 * 1024;
+/// Which request of a connection is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The first: it has `header_timeout` from the start, whoever connects has something to say.
+    First,
+    /// A later one: it may take `idle_timeout` to begin.
+    Later,
+}
+
+/// Bytes gathered above TLS before they go out in one system call; an idle connection holds none of them. An HTTP/2 frame of 16 KiB
+/// with its head has to fit.
+const WRITE_BUFFER: usize = 32 * 1024;
 
 /// The first bytes of every HTTP/2 connection.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How long a refused client may take to read its answer and close.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// Bytes asked for at once while a head is gathered.
 const READ_CHUNK: usize = 4 * 1024;
@@ -74,6 +88,10 @@ pub(crate) struct Conn {
     carried: Arc<ProxyDigest>,
     socket: Arc<SocketDigest>,
     ssl: Option<Arc<SslDigest>>,
+    /// How long the client may take nothing of what is sent to it.
+    patience: Duration,
+    /// Ends that patience; there is one only while the client takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
     _open: OpenConnection,
 }
 
@@ -93,6 +111,8 @@ impl Conn {
             carried: Arc::new(digest),
             socket: Arc::new(socket),
             ssl,
+            patience: timeouts.write,
+            stalled: None,
             _open: open,
         })
     }
@@ -106,9 +126,10 @@ impl Conn {
     }
 
     /// Gathers a whole request head, so that no parser sees half of one and no client can stretch the time it takes.
-    pub(crate) async fn read_head(&mut self, timeouts: &Timeouts) -> Result<(), NoHead> {
+    pub(crate) async fn read_head(&mut self, timeouts: &Timeouts, turn: Turn) -> Result<(), NoHead> {
         if self.ahead.is_empty() {
-            match timeout(timeouts.idle, self.read_more()).await {
+            let patience = if turn == Turn::First { timeouts.header } else { timeouts.idle };
+            match timeout(patience, self.read_more()).await {
                 Ok(Ok(true)) => {}
                 Ok(Ok(false) | Err(_)) | Err(_) => return Err(NoHead::Gone),
             }
@@ -154,16 +175,37 @@ impl Conn {
         .await
     }
 
-    /// Writes a last answer and closes.
+    /// Writes a last answer and closes, so that the answer arrives: a socket closed with unread bytes sends a reset, which
+    /// overtakes it.
     pub(crate) async fn answer_and_close(mut self, answer: &[u8]) -> io::Result<()> {
-        self.io.write_all(answer).await?;
-        self.io.shutdown().await
+        let farewell = async {
+            self.io.write_all(answer).await?;
+            self.io.shutdown().await?;
+            let mut rest = [0; 1024];
+            while self.io.read(&mut rest).await? > 0 {}
+            Ok(())
+        };
+        timeout(PARTING, farewell).await.unwrap_or(Ok(()))
+    }
+
+    /// Passes a step of writing on, and fails it where the client has taken nothing for `write_timeout`. Pingora times the writes of
+    /// bodies alone, not those of heads, nor flushes, nor the end.
+    fn patiently<T>(&mut self, cx: &mut Context<'_>, step: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if step.is_ready() {
+            self.stalled = None;
+            return step;
+        }
+        let patience = self.patience;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Sends what is gathered.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.unsent.has_remaining() {
-            let sent = ready!(Pin::new(&mut self.io).poll_write(cx, &self.unsent))?;
+            let step = Pin::new(&mut self.io).poll_write(cx, &self.unsent);
+            let sent = ready!(self.patiently(cx, step))?;
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -202,7 +244,8 @@ impl AsyncWrite for Conn {
             ready!(self.poll_send(cx))?;
         }
         if bytes.len() >= WRITE_BUFFER {
-            return Pin::new(&mut self.io).poll_write(cx, bytes);
+            let step = Pin::new(&mut self.io).poll_write(cx, bytes);
+            return self.patiently(cx, step);
         }
         if self.unsent.capacity() == 0 {
             self.unsent.reserve(WRITE_BUFFER);
@@ -226,12 +269,14 @@ impl AsyncWrite for Conn {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_send(cx))?;
-        Pin::new(&mut self.io).poll_flush(cx)
+        let step = Pin::new(&mut self.io).poll_flush(cx);
+        self.patiently(cx, step)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_send(cx))?;
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        let step = Pin::new(&mut self.io).poll_shutdown(cx);
+        self.patiently(cx, step)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::connection::Carried;
 use crate::site::{Server, Site, Upstream};
-use http::Version;
+use http::{StatusCode, Version};
 use pingora::Error;
 use pingora::http::RequestHeader;
 use pingora_proxy::Session;
@@ -41,9 +41,11 @@ struct Judged {
 #[derive(Debug)]
 struct Attempt {
     upstream: usize,
-    /// The server that is tried: the turn counts on when one cannot be reached.
+    /// The turn that servers are counted from.
     turn: usize,
-    tries: usize,
+    /// How each of the servers that could not be reached failed, from the turn on.
+    unreachable: Vec<UpstreamEnd>,
+    /// How it went with the one after them.
     end: UpstreamEnd,
 }
 
@@ -70,9 +72,10 @@ impl Exchange {
         };
         let judged = Judged { site, ruling };
         self.stage = match forward {
-            Some((upstream, turn)) => {
-                Stage::Forwarded(judged, Attempt { upstream, turn, tries: 0, end: UpstreamEnd::Answered })
-            }
+            Some((upstream, turn)) => Stage::Forwarded(
+                judged,
+                Attempt { upstream, turn, unreachable: Vec::new(), end: UpstreamEnd::Answered },
+            ),
             None => Stage::Answered(judged),
         };
     }
@@ -90,17 +93,20 @@ impl Exchange {
     }
 
     /// The server to try now; none unless the request may be forwarded.
-    pub(crate) fn next_server(&mut self) -> Option<&Server> {
-        let Stage::Forwarded(judged, attempt) = &mut self.stage else { return None };
-        attempt.tries += 1;
-        judged.site.upstreams.get(attempt.upstream)?.server(attempt.turn)
+    pub(crate) fn server(&self) -> Option<&Server> {
+        let Stage::Forwarded(judged, attempt) = &self.stage else { return None };
+        judged.site.upstreams.get(attempt.upstream)?.server(attempt.turn.wrapping_add(attempt.unreachable.len()))
     }
 
-    /// Notes that the server could not be reached; whether another one is left to try.
-    pub(crate) fn server_unreachable(&mut self) -> bool {
+    /// Notes that the server could not be reached; whether another one is left to try. Then it is the one to try now.
+    pub(crate) fn server_unreachable(&mut self, end: UpstreamEnd) -> bool {
         let Stage::Forwarded(judged, attempt) = &mut self.stage else { return false };
-        attempt.turn = attempt.turn.wrapping_add(1);
-        judged.site.upstreams.get(attempt.upstream).is_some_and(|upstream| attempt.tries < upstream.len())
+        let servers = judged.site.upstreams.get(attempt.upstream).map_or(0, Upstream::len);
+        if attempt.unreachable.len() + 1 >= servers {
+            return false;
+        }
+        attempt.unreachable.push(end);
+        true
     }
 
     /// Notes how the exchange with the server ended.
@@ -145,8 +151,9 @@ impl Exchange {
             observed: ruling.map_or(&[], |ruling| &ruling.observed),
             visitor: judged_visitor,
             trust: ruling.map_or(pullgate_policy::TrustLevel::None, |ruling| ruling.trust),
-            status: session.response_written().map_or(0, |response| response.status.as_u16()),
-            error: error.map(ToString::to_string),
+            status: answered(session).map_or(0, |status| status.as_u16()),
+            error: error.map(in_words),
+            passed_over: self.passed_over(),
             upstream: self.used(),
             id: self.id,
             generation: judged.map_or(0, |judged| judged.site.generation),
@@ -159,9 +166,36 @@ impl Exchange {
 
     fn used(&self) -> Option<Used<'_>> {
         let Stage::Forwarded(judged, attempt) = &self.stage else { return None };
-        let upstream: &Upstream = judged.site.upstreams.get(attempt.upstream)?;
-        let server = upstream.server(attempt.turn)?;
-        Some(Used { upstream: upstream.name(), server: &server.label, end: attempt.end })
+        let upstream = judged.site.upstreams.get(attempt.upstream)?;
+        Some(Used { upstream: upstream.name(), server: &self.server()?.label, end: attempt.end })
+    }
+
+    fn passed_over(&self) -> Vec<Used<'_>> {
+        let Stage::Forwarded(judged, attempt) = &self.stage else { return Vec::new() };
+        let Some(upstream) = judged.site.upstreams.get(attempt.upstream) else { return Vec::new() };
+        let ends = attempt.unreachable.iter().enumerate();
+        ends.filter_map(|(behind, end)| {
+            let server = upstream.server(attempt.turn.wrapping_add(behind))?;
+            Some(Used { upstream: upstream.name(), server: &server.label, end: *end })
+        })
+        .collect()
+    }
+}
+
+/// The status that the client has been answered with. A 1xx is no answer yet (RFC 9110 section 15.2), except the one that switches
+/// protocols.
+pub(crate) fn answered(session: &Session) -> Option<StatusCode> {
+    let status = session.response_written()?.status;
+    (!status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS).then_some(status)
+}
+
+/// An error by its kind alone: Pingora's own words may quote what a client or server sent.
+fn in_words(error: &Error) -> String {
+    let cause = error.root_cause().downcast_ref::<std::io::Error>();
+    let (source, kind) = (error.esource().as_str(), error.etype().as_str());
+    match cause {
+        Some(cause) => format!("{source}: {kind}: {}", cause.kind()),
+        None => format!("{source}: {kind}"),
     }
 }
 
@@ -229,6 +263,7 @@ pub(crate) fn refused_head<'a>(
         trust: carried.connection.trust_level(UnixTime::now()),
         status: denial.reason.status().as_u16(),
         error: None,
+        passed_over: Vec::new(),
         upstream: None,
         id,
         generation,

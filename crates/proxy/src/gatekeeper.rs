@@ -2,11 +2,11 @@
 
 use crate::answer::{end_of, fixed, status_of};
 use crate::connection::Carried;
-use crate::exchange::{Exchange, judged_target};
+use crate::exchange::{Exchange, answered, judged_target};
 use crate::site::Sites;
 use async_trait::async_trait;
-use http::header::ALLOW;
-use http::{HeaderValue, StatusCode, Version};
+use http::header::{ALLOW, CONNECTION, UPGRADE};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use log::warn;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::upstreams::peer::HttpPeer;
@@ -14,6 +14,7 @@ use pingora::{Error, ErrorType, Result};
 use pingora_core::server::ShutdownWatch;
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use pullgate_metrics::{AccessLog, Metrics, UpstreamEnd};
+use pullgate_policy::headers::Edit;
 use pullgate_policy::{Action, Denial, HeaderEdits, RequestId};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -78,9 +79,9 @@ impl ProxyHttp for Gatekeeper {
 
     async fn upstream_peer(&self, session: &mut Session, exchange: &mut Exchange) -> Result<Box<HttpPeer>> {
         let idle = Carried::of(session.digest()).map(|carried| carried.timeouts.idle);
-        let server = exchange.next_server().ok_or_else(|| Error::explain(ErrorType::InternalError, "no permit"))?;
+        let server = exchange.server().ok_or_else(|| Error::explain(ErrorType::InternalError, "no permit"))?;
         let mut peer = server.peer();
-        if session.is_upgrade_req() {
+        if asks_for_websocket(session.req_header()) {
             // A WebSocket may be silent for as long as an idle connection.
             peer.options.read_timeout = idle;
         }
@@ -125,14 +126,14 @@ impl ProxyHttp for Gatekeeper {
         mut error: Box<Error>,
     ) -> Box<Error> {
         // Nothing was sent, so that another server may be asked without harm.
-        error.set_retry(exchange.server_unreachable());
+        error.set_retry(exchange.server_unreachable(end_of(&error)));
         error.more_context(format!("server {}", peer._address))
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
         exchange.ended(end_of(error));
         let code = match status_of(error) {
-            Some(status) if session.response_written().is_none() => fail(session, status).await,
+            Some(status) if answered(session).is_none() => fail(session, status).await,
             Some(status) => status.as_u16(),
             None => 0,
         };
@@ -217,21 +218,30 @@ fn prepare(request: &mut RequestHeader, exchange: &mut Exchange) -> Result<()> {
     if let Some(target) = target.clone().or_else(|| judged_target(request)) {
         request.set_raw_path(&target)?;
     }
-    for name in &edits.remove {
-        request.remove_header(name);
-    }
-    for (name, value) in &edits.set {
-        request.insert_header(name.clone(), value.clone())?;
+    for edit in edits.each() {
+        match edit {
+            Edit::Remove(name) => drop(request.remove_header(name)),
+            Edit::Set(name, value) => request.insert_header(name.clone(), value.clone())?,
+        }
     }
     Ok(())
 }
 
+/// Whether a request asks for what Pingora passes on as a WebSocket (RFC 6455 section 4.1).
+fn asks_for_websocket(request: &RequestHeader) -> bool {
+    let holds = |name: HeaderName, word: &str| {
+        let values = request.headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(word))
+    };
+    request.method == Method::GET && holds(UPGRADE, "websocket") && holds(CONNECTION, "upgrade")
+}
+
 fn edit_response(response: &mut ResponseHeader, edits: &HeaderEdits) -> Result<()> {
-    for name in &edits.remove {
-        response.remove_header(name);
-    }
-    for (name, value) in &edits.set {
-        response.insert_header(name.clone(), value.clone())?;
+    for edit in edits.each() {
+        match edit {
+            Edit::Remove(name) => drop(response.remove_header(name)),
+            Edit::Set(name, value) => response.insert_header(name.clone(), value.clone())?,
+        }
     }
     Ok(())
 }

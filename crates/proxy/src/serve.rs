@@ -1,7 +1,7 @@
 //! Connections into Pingora: HTTP/1.1 head by head, HTTP/2 as a whole.
 
 use crate::answer::raw;
-use crate::connection::{Carried, Conn, NoHead};
+use crate::connection::{Carried, Conn, NoHead, Turn};
 use crate::exchange::refused_head;
 use crate::gatekeeper::{Gatekeeper, OutcomeLog, RequestIds};
 use crate::site::Sites;
@@ -86,9 +86,6 @@ const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 /// Decoded header list of HTTP/2: Cloudflare's own limit.
 const HEADER_LIST: u32 = 128 * 1024;
 
-/// How long the rest of a refused request's body is read before its connection is closed.
-const REST_OF_BODY: Duration = Duration::from_secs(5);
-
 impl Http {
     /// Sets up the proxy. When `drain` turns true, connections end after the request they are in.
     ///
@@ -98,7 +95,7 @@ impl Http {
         let HttpSettings { workers, upstream_idle, timeouts, metrics, access } = settings;
         let conf = ServerConf {
             threads: workers,
-            // Pingora multiplies it with the threads; the configuration means the sum.
+            // Pingora multiplies it with the threads; the configuration means the sum, rounded up to a multiple of them.
             upstream_keepalive_pool_size: upstream_idle.div_ceil(workers.max(1)),
             max_retries: MOST_TRIES,
             ..ServerConf::default()
@@ -120,8 +117,9 @@ impl Http {
         let digest = conn.digest();
         let Some(carried) = carried(&digest) else { return };
         let mut settings = None;
+        let mut turn = Turn::First;
         loop {
-            match conn.read_head(&timeouts).await {
+            match conn.read_head(&timeouts, turn).await {
                 Ok(()) => {}
                 Err(NoHead::Gone) => return,
                 Err(NoHead::Refused(reason)) => {
@@ -140,7 +138,6 @@ impl Http {
             session.set_keepalive(Some(timeouts.idle.as_secs().max(1)));
             session.set_read_timeout(Some(timeouts.body));
             session.set_write_timeout(Some(timeouts.write));
-            session.set_total_drain_timeout(Some(REST_OF_BODY));
             let judged = carried.judged();
             let reused = self.inner.proxy.process_new_http(session, &self.drain).await;
             if carried.judged() == judged {
@@ -149,6 +146,7 @@ impl Http {
             let Some((stream, kept)) = reused.map(ReusedHttpStream::consume) else { return };
             let Ok(next) = stream.into_any().downcast::<Conn>() else { return };
             conn = *next;
+            turn = Turn::Later;
             settings = kept;
         }
     }

@@ -127,10 +127,13 @@ impl Signals {
     async fn next(&mut self) -> Stop {
         loop {
             tokio::select! {
+                biased;
+                // Its default would end the process, which nobody who sends it means.
+                _ = self.hang_up.recv() => {
+                    log::warn!("SIGHUP: this version does not reload; restart to apply a configuration");
+                }
                 _ = self.terminate.recv() => return Stop::Drain,
                 _ = self.interrupt.recv() => return Stop::AtOnce,
-                // Its default would end the process, which nobody who sends it means.
-                _ = self.hang_up.recv() => log::warn!("SIGHUP: this version does not reload; restart to apply a configuration"),
             }
         }
     }

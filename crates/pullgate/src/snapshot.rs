@@ -3,9 +3,9 @@
 use pullgate_config::{Config, Listener, Protocol, ServedHosts, Sources};
 use pullgate_door::{Admission, Gate, Gates, HostTls, ListenerSettings, TlsError, TlsSettings};
 use pullgate_metrics::{CertificateKind, Metrics};
+use pullgate_policy::Rules;
 use pullgate_policy::hosts::{HostConflict, HostIndex, HostName, HostTable};
 use pullgate_policy::origin_pull::{Anchor, Leaf};
-use pullgate_policy::{Networks, Rules};
 use pullgate_proxy::{Server, ServerAddress, Site, Sites, Timeouts, Upstream, UpstreamTimeouts};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, UnixTime};
@@ -89,12 +89,6 @@ impl Snapshot {
             Gate { cloudflare, admissions: admissions(&listeners), rules: Arc::clone(&rules), tls: certificates };
         let upstreams = upstreams.into_iter().map(upstream).collect::<Result<_, _>>()?;
         Ok(Self { gate: Arc::new(gate), site: Arc::new(Site { generation, rules, upstreams }) })
-    }
-
-    /// What counts as Cloudflare.
-    #[must_use]
-    pub fn cloudflare(&self) -> &Networks {
-        &self.gate.cloudflare
     }
 }
 

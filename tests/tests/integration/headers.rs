@@ -202,7 +202,7 @@ async fn a6_trailers_bring_no_identity() {
 #[tokio::test]
 async fn a7_spoofed_identity_is_removed_or_overwritten() {
     let stage = Stage::new().await;
-    let spoofed: [(&str, &[u8]); 18] = [
+    let spoofed: [(&str, &[u8]); 24] = [
         ("X-Forwarded-For", b"6.6.6.6, 203.0.113.7"),
         ("X-Forwarded-Host", b"evil.example"),
         ("X-Forwarded-Port", b"666"),
@@ -221,6 +221,12 @@ async fn a7_spoofed_identity_is_removed_or_overwritten() {
         ("Cf-Cert-Verified", b"true"),
         ("Cf-Client-Cert-Sha256", b"evil"),
         ("Via", b"1.1 evil"),
+        ("Client-IP", b"6.6.6.6"),
+        ("Forwarded-For", b"6.6.6.6"),
+        ("X-Remote-IP", b"6.6.6.6"),
+        ("Ssl-Client-Verify", b"SUCCESS"),
+        ("Remote-User", b"evil"),
+        ("Proxy", b"http://evil.example"),
     ];
     let set: [(&str, &[u8]); 6] = [
         ("X-Forwarded-Proto", b"http"),

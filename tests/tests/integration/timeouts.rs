@@ -56,6 +56,46 @@ async fn header_timeout_is_not_stretched_byte_by_byte() {
     stage.assert_nothing_reached_the_origin();
 }
 
+/// A client that connects and says nothing has `header_timeout`, not `idle_timeout`.
+#[tokio::test]
+async fn a_silent_connection_ends_with_header_timeout() {
+    let stage = stage_with("header_timeout: 300ms").await;
+    assert_eq!(rest(connect(Some(cloudflare()), stage.at("http")).await.unwrap()).await, "");
+}
+
+/// Answers without a body, one after the other, to a client that reads none of them: when its window is full, it is let go.
+#[tokio::test]
+async fn write_timeout_ends_a_client_that_does_not_read_heads() {
+    let hosts = "hosts:
+  - name: open
+    hostnames: [open.example.com]
+    origin_pull: {mode: off}
+    routes: [{name: echo, respond: {status: 301, location: 'https://open.example.com{request.target}'}}]
+";
+    let listeners =
+        "listeners:\n  - {name: http, address: '127.0.0.1:0', protocol: http, limits: {write_timeout: 300ms}}\n";
+    let recipe =
+        Recipe { listeners: listeners.into(), hosts: hosts.into(), upstreams: String::new(), ..Recipe::default() };
+    let stage = Stage::with(recipe).await;
+    let (_unread, mut write) = connect(Some(cloudflare()), stage.at("http")).await.unwrap().into_split();
+    let target = "x".repeat(60_000);
+    let head = format!("HEAD /{target} HTTP/1.1\r\nHost: open.example.com\r\nCF-Connecting-IP: {VISITOR}\r\n\r\n");
+    let mut answered = 0;
+    while write.write_all(head.as_bytes()).await.is_ok() {
+        answered += 1;
+        let done = async {
+            while stage.access_log().len() < answered {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(2), done).await.is_err() {
+            break;
+        }
+        assert!(answered < 1_000, "the window never fills");
+    }
+    stage.metric_becomes(r#"pullgate_connections_open{listener="http"}"#, 0.0).await;
+}
+
 #[tokio::test]
 async fn a_head_larger_than_any_of_cloudflares_is_refused() {
     let stage = stage_with("").await;

@@ -19,7 +19,6 @@ async fn stage_over(servers: &[SocketAddr]) -> Stage {
 async fn failures_before_an_answer() {
     let table = [
         (Behaviour::Refuse, 503, "503 Service Unavailable\n", "unreachable"),
-        (Behaviour::ResetOnAccept, 502, "502 Bad Gateway\n", "broken"),
         (Behaviour::ResetAfterHead, 502, "502 Bad Gateway\n", "broken"),
         (Behaviour::Silent, 504, "504 Gateway Timeout\n", "timed_out"),
         (Behaviour::Garbage(b"SSH-2.0-OpenSSH_9.2\r\n\r\n".to_vec()), 502, "502 Bad Gateway\n", "broken"),
@@ -47,6 +46,60 @@ async fn failures_before_an_answer() {
             (&outcome.into(), Some(u64::from(status)))
         );
     }
+}
+
+/// Whether the reset comes before the connection counts as made is a matter of microseconds: it is one or the other failure.
+#[tokio::test]
+async fn a_server_that_resets_every_connection_is_unreachable_or_broken() {
+    let server = RawOrigin::start(Behaviour::ResetOnAccept).await;
+    let stage = stage_over(&[server.address()]).await;
+    let mut client = stage.h1("shop.example.com").await;
+    let answer = client.send(visit("shop.example.com", "/")).await.unwrap();
+    let outcome = if answer.status == 503 { "unreachable" } else { "broken" };
+    assert!([502, 503].contains(&answer.status.as_u16()), "{}", answer.status);
+    assert_eq!(stage.access_lines(1).await[0]["error.type"], outcome);
+}
+
+/// A dead server is counted where it was tried, and the one that answered is the one the log names.
+#[tokio::test]
+async fn each_attempt_is_counted_at_its_own_server() {
+    let down = RawOrigin::start(Behaviour::Refuse).await;
+    let up = Origin::start().await;
+    let stage = stage_over(&[down.address(), up.address()]).await;
+    let mut client = stage.h1("shop.example.com").await;
+    for _ in 0..4 {
+        assert_eq!(client.send(visit("shop.example.com", "/")).await.unwrap().status, 200);
+    }
+    let counted = |server: std::net::SocketAddr, outcome: &str| {
+        format!(r#"pullgate_upstream_requests_total{{outcome="{outcome}",server="{server}",upstream="shop"}}"#)
+    };
+    stage.metric_becomes(&counted(up.address(), "answered"), 4.0).await;
+    stage.metric_becomes(&counted(down.address(), "unreachable"), 2.0).await;
+    let lines = stage.access_lines(4).await;
+    assert!(lines.iter().all(|line| line["upstream.server"] == up.address().to_string()), "{lines:#?}");
+}
+
+/// What a server sent is its own affair: the log tells the kind of the failure and quotes nothing.
+#[tokio::test]
+async fn a_malformed_answer_is_not_quoted_in_the_log() {
+    let answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: session=SECRETTOKEN\r\nbad header: x\r\n\r\n".to_vec();
+    let server = RawOrigin::start(Behaviour::Garbage(answer)).await;
+    let stage = stage_over(&[server.address()]).await;
+    assert_eq!(stage.h1("shop.example.com").await.send(visit("shop.example.com", "/")).await.unwrap().status, 502);
+    let line = stage.access_lines(1).await[0].to_string();
+    assert!(line.contains("error.message") && !line.contains("SECRET"), "{line}");
+}
+
+/// A server that says 103 and then nothing has not answered: the client gets a whole answer of ours.
+#[tokio::test]
+async fn a_failure_after_an_interim_answer_is_answered() {
+    let early = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n".to_vec();
+    let server = RawOrigin::start(Behaviour::Garbage(early)).await;
+    let stage = stage_over(&[server.address()]).await;
+    let answer = stage.h1("shop.example.com").await.send(visit("shop.example.com", "/")).await.unwrap();
+    assert!([502, 504].contains(&answer.status.as_u16()), "{}", answer.status);
+    let line = &stage.access_lines(1).await[0];
+    assert_eq!(line["http.response.status_code"], answer.status.as_u16());
 }
 
 /// A body that breaks off must look broken to the client too, whatever its framing.
