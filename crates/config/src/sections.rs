@@ -72,12 +72,18 @@ fn version(entry: &Entry<'_>) -> Read<()> {
 /// The name of a listener, host, route or policy: a label in metrics.
 fn label(text: &str) -> Result<String, Fault> {
     let fits = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    if TAKEN.contains(&text) {
+        return Err(Fault::new(format!("`{text}` is what metrics call something else")).help("choose another name"));
+    }
     if (1..=LONGEST_LABEL).contains(&text.len()) && text.chars().all(fits) {
         return Ok(text.to_owned());
     }
     let fault = Fault::new(format!("`{text}` cannot be a label in metrics"));
     Err(fault.help(format!("use up to {LONGEST_LABEL} letters, digits, `-`, `_` and `.`")))
 }
+
+/// Labels of the gateway's own: a request that got to no host, and what refuses before the policies.
+const TAKEN: [&str; 2] = ["none", "gate"];
 
 /// Bytes of a label.
 const LONGEST_LABEL: usize = 64;

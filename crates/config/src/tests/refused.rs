@@ -221,6 +221,8 @@ const LISTENERS: &[Case] = &[
 /// Section `hosts`.
 #[rustfmt::skip]
 const HOSTS: &[Case] = &[
+    ("name: shop\n", "name: none\n",
+        &["5:11 hosts[0].name: `none` is what metrics call something else (choose another name)"]),
     ("name: shop\n", "name: shop shop\n",
         &["5:11 hosts[0].name: `shop shop` cannot be a label in metrics (use up to 64 letters, digits, `-`, `_` and `.`)"]),
     ("  - name: shop\n    hostnames", "  - hostnames", &["5:5 hosts[0].name: missing"]),
