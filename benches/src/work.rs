@@ -2,7 +2,8 @@
 
 use crate::peers::{Ground, HOSTNAME, Peer};
 use pullgate_tests::client::{H1, H2, Tls};
-use pullgate_tests::stage::{cloudflare, visit};
+use pullgate_tests::stage::visit;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 /// A kind of work; each counts in units.
@@ -53,7 +54,8 @@ impl Work {
         let each = self.units() / LANES;
         let shared = if self == Self::Http2 { Some(http2(&tls, address).await) } else { None };
         let mut lanes = tokio::task::JoinSet::new();
-        for _ in 0..LANES {
+        for lane in 0..LANES {
+            let from = source(lane);
             let (tls, shared) = (Arc::clone(&tls), shared.clone());
             lanes.spawn(async move {
                 match (self, shared) {
@@ -62,9 +64,9 @@ impl Work {
                             assert_eq!(client.send(visit(HOSTNAME, "/")).await.unwrap().status, 200);
                         }
                     }
-                    (Self::Handshakes, _) => connections(&tls, address, each, 1).await,
-                    (Self::TwentyRequests, _) => connections(&tls, address, each / 20, 20).await,
-                    _ => connections(&tls, address, 1, each).await,
+                    (Self::Handshakes, _) => connections(&tls, from, address, each, 1).await,
+                    (Self::TwentyRequests, _) => connections(&tls, from, address, each / 20, 20).await,
+                    _ => connections(&tls, from, address, 1, each).await,
                 }
             });
         }
@@ -74,15 +76,20 @@ impl Work {
     }
 }
 
-async fn http2(tls: &Tls, address: std::net::SocketAddr) -> H2 {
-    let config = tls.clone().alpn(&["h2"]).client_config();
-    H2::tls(Some(cloudflare()), address, HOSTNAME, config).await.unwrap()
+/// The address that a lane speaks from: each has its own ports, which thousands of closed connections would use up otherwise.
+fn source(lane: u32) -> IpAddr {
+    Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 0, 1, 1)) + lane).into()
 }
 
-async fn connections(tls: &Tls, address: std::net::SocketAddr, count: u32, requests: u32) {
+async fn http2(tls: &Tls, address: SocketAddr) -> H2 {
+    let config = tls.clone().alpn(&["h2"]).client_config();
+    H2::tls(Some(source(0)), address, HOSTNAME, config).await.unwrap()
+}
+
+async fn connections(tls: &Tls, from: IpAddr, address: SocketAddr, count: u32, requests: u32) {
     let config = tls.clone().alpn(&["http/1.1"]).client_config();
     for _ in 0..count {
-        let mut client = H1::tls(Some(cloudflare()), address, HOSTNAME, Arc::clone(&config)).await.unwrap();
+        let mut client = H1::tls(Some(from), address, HOSTNAME, Arc::clone(&config)).await.unwrap();
         for _ in 0..requests {
             let answer = client.send(visit(HOSTNAME, "/")).await.unwrap();
             assert_eq!((answer.status.as_u16(), answer.text().as_str()), (200, "hello from the origin"));
