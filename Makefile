@@ -2,12 +2,13 @@
 
 CARGO ?= cargo
 
-.PHONY: help setup build test lint demo bench bench-peers
+.PHONY: help setup build check-conf test lint demo bench bench-peers
 
 help:
 	@echo 'make demo         the main job on this machine: a play-acted Cloudflare, the gateway, an origin'
 	@echo 'make demo ONCE=1  the same, ending after the five requests'
 	@echo 'make test         every check and every test'
+	@echo 'make check-conf   throw-away certificates for conf/, and pullgate check for each file'
 	@echo 'make bench        what a decision costs (criterion)'
 	@echo 'make bench-peers  CPU per handshake and per request, beside nginx'
 
@@ -16,6 +17,10 @@ setup:
 
 build: setup
 	$(CARGO) build --locked --workspace
+
+check-conf: build
+	conf/mint-certs
+	@for file in conf/*.yaml conf/examples/*.yaml; do target/debug/pullgate check --config $$file || exit 2; done
 
 demo: setup
 	$(CARGO) run --locked --quiet --package pullgate -- demo $(if $(ONCE),--once)

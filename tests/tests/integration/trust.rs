@@ -158,7 +158,7 @@ async fn a_listener_serves_the_hosts_it_names() {
 #[tokio::test]
 async fn a_proof_ends_with_its_certificate() {
     let stage = Stage::new().await;
-    let soon = stage.props.zone_ca.leaf().validity(time::Duration::DAY * -1, time::Duration::seconds(3)).issue();
+    let soon = stage.props.zone_ca.leaf().validity(time::Duration::DAY * -1, time::Duration::seconds(6)).issue();
     let tls = stage.bare_tls().presenting(&soon).sessions(Sessions::PerName).alpn(&["http/1.1"]).client_config();
     let connect = async || H1::tls(Some(cloudflare()), stage.at("https"), "shop.example.com", Arc::clone(&tls)).await;
     let mut kept = connect().await.unwrap();
@@ -168,7 +168,7 @@ async fn a_proof_ends_with_its_certificate() {
     assert!(resumed.handshake().unwrap().resumed);
 
     // The one thing that has to pass is time.
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    tokio::time::sleep(Duration::from_secs(7)).await;
     assert_eq!(kept.send(visit("shop.example.com", "/")).await.unwrap().status, 421);
     assert_eq!(stage.access_lines(3).await[2]["reason"], "proof_expired");
     let late = match connect().await {
