@@ -285,6 +285,8 @@ async fn echo(upgraded: Upgraded) {
 async fn answer(mut request: Request<Incoming>, visit: Arc<Visit>) -> Result<Answer, Infallible> {
     let entry = visit.record(&request);
     if request.uri().path() == "/websocket" {
+        // Pingora 0.9.1 sometimes ends a tunnel whose 101 comes before it has passed the end of the request on, as the README says.
+        tokio::time::sleep(BEFORE_SWITCHING).await;
         *visit.upgrade.lock().unwrap() = Some(hyper::upgrade::on(&mut request));
         return Ok(switching());
     }
@@ -340,6 +342,9 @@ fn distinctive() -> Answer {
     }
     answer
 }
+
+/// How long `/websocket` thinks before it switches: as long as an application does.
+const BEFORE_SWITCHING: Duration = Duration::from_millis(50);
 
 fn switching() -> Answer {
     let mut answer = bare(StatusCode::SWITCHING_PROTOCOLS);
