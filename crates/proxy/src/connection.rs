@@ -35,7 +35,12 @@ pub(crate) struct Carried {
 impl Carried {
     /// The facts that [`Conn`] left in a session's digest.
     pub(crate) fn of(digest: Option<&Digest>) -> Option<&Self> {
-        digest?.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
+        Self::within(digest?.proxy_digest.as_ref()?)
+    }
+
+    /// The facts in the part of the digest that carries them.
+    pub(crate) fn within(digest: &ProxyDigest) -> Option<&Self> {
+        digest.user_data.as_ref()?.downcast_ref()
     }
 
     pub(crate) fn mark_judged(&self) {

@@ -10,7 +10,6 @@ use log::debug;
 use pingora_core::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
-use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::{HttpProxy, http_proxy};
@@ -115,7 +114,7 @@ impl Http {
 
     async fn http1(&self, mut conn: Conn, timeouts: Timeouts) {
         let digest = conn.digest();
-        let Some(carried) = carried(&digest) else { return };
+        let Some(carried) = Carried::within(&digest) else { return };
         let mut settings = None;
         let mut turn = Turn::First;
         loop {
@@ -168,10 +167,6 @@ impl Http {
         let front = Arc::new(Http2Front { proxy: Arc::clone(&self.inner.proxy), options, write: timeouts.write });
         front.process_new(Box::new(conn), &self.drain).await;
     }
-}
-
-fn carried(digest: &ProxyDigest) -> Option<&Carried> {
-    digest.user_data.as_ref()?.downcast_ref()
 }
 
 impl Reception for Http {
