@@ -4,6 +4,7 @@ use crate::loading::{Fault, Loading, Read, Reported};
 use crate::problem::Location;
 use crate::scalar;
 use crate::section::Section;
+use crate::world::Occasion;
 use crate::yaml::{Content, Key, Node, Scalar, path_of};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -47,6 +48,17 @@ impl<'a> Entry<'a> {
     /// The value will do, and somebody should look at it.
     pub(crate) fn warn(&self, fault: Fault) {
         self.loading.warn(fault.at(self.node.at, &self.path));
+    }
+
+    /// The value names something that has run out: a warning at the start, a problem where something better serves.
+    pub(crate) fn outdated(&self, fault: Fault) -> Read<()> {
+        match self.loading.world.occasion() {
+            Occasion::Start => {
+                self.warn(fault);
+                Ok(())
+            }
+            Occasion::Reload => Err(self.wrong(fault)),
+        }
     }
 
     /// The value will do, and somebody should ask why its key is here.

@@ -30,7 +30,7 @@ pub struct Config {
 }
 
 /// Section `runtime`.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Runtime {
     /// Threads; none for one per core.
     pub workers: Option<NonZeroUsize>,
@@ -41,14 +41,14 @@ pub struct Runtime {
 }
 
 /// Section `admin`.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
     /// Where `/metrics`, `/-/healthy` and `/-/ready` are served.
     pub address: SocketAddr,
 }
 
 /// Section `log`.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
     /// The least severity of the process log.
     pub level: LogLevel,
@@ -173,8 +173,8 @@ pub struct Tls {
 pub struct Host {
     /// What it demands and where it sends requests.
     pub rule: policy::Host,
-    /// Its certificate; none where no `https` listener serves it.
-    pub certificate: Option<Certificate>,
+    /// Its certificates, each with a key of another kind; none where no `https` listener serves it.
+    pub certificates: Vec<Certificate>,
 }
 
 /// A certificate chain and its key, read and found to fit each other.
@@ -186,6 +186,8 @@ pub struct Certificate {
     pub chain: Vec<u8>,
     /// PEM: PKCS#8, PKCS#1 or SEC1.
     pub key: Vec<u8>,
+    /// The OCSP answer to staple, DER.
+    pub ocsp: Option<Vec<u8>>,
 }
 
 impl std::fmt::Debug for Certificate {

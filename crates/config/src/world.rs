@@ -26,11 +26,19 @@ pub trait World {
     /// When it does not resolve.
     fn resolve(&self, server: &str) -> io::Result<SocketAddr>;
 
-    /// Whether a chain and a key (both PEM) can serve together.
+    /// What the load is for.
+    fn occasion(&self) -> Occasion;
+
+    /// Whether a chain and a key (both PEM) can serve together, with a stapled answer (DER) where there is one.
     ///
     /// # Errors
-    /// What does not fit, and in which of the two.
-    fn check_certificate(&self, chain: &[u8], key: &[u8]) -> Result<CertificateCheck, CertificateFault>;
+    /// What does not fit, and in which of them.
+    fn check_certificate(
+        &self,
+        chain: &[u8],
+        key: &[u8],
+        ocsp: Option<&[u8]>,
+    ) -> Result<CertificateCheck, CertificateFault>;
 
     /// A list of Cloudflare's ranges, as text or as the API's saved answer.
     ///
@@ -39,11 +47,24 @@ pub trait World {
     fn ranges(&self, list: &[u8]) -> Result<Vec<IpNet>, String>;
 }
 
+/// What a configuration is loaded for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// To start with, or to be checked: what has run out warns, since nothing better is in force.
+    Start,
+    /// To replace one that serves: what has run out is refused.
+    Reload,
+}
+
 /// What a fitting pair says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CertificateCheck {
     /// The leaf's end of validity.
     pub not_after: UnixTime,
+    /// The kind of its key, as people call it: RSA, ECDSA, Ed25519.
+    pub key: &'static str,
+    /// When the stapled answer runs out, where it says so.
+    pub ocsp_until: Option<UnixTime>,
 }
 
 /// Why a chain and a key cannot serve.
@@ -55,4 +76,6 @@ pub enum CertificateFault {
     Key(String),
     /// Each is sound; they do not belong together.
     Mismatch,
+    /// The stapled answer's file is to blame.
+    Ocsp(String),
 }

@@ -1,88 +1,96 @@
 //! One handshake: ClientHello, host, TLS, verdict.
 
-use crate::gate::Gate;
-use crate::tls::{HostTls, with_verdict};
+use crate::gate::Gates;
+use crate::verifier::{Judgement, with_judgement};
 use pullgate_metrics::HandshakeOutcome;
-use pullgate_policy::hosts::{HostIndex, HostName, normal_name};
-use pullgate_policy::origin_pull::{self, Cause, Leaf, Verdict};
+use pullgate_policy::hosts::{HostName, normal_name};
+use pullgate_policy::origin_pull::{self, Cause, Leaf, TrustId, Verdict};
 use pullgate_policy::{OriginPull, TlsFacts};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::Acceptor;
 use rustls::{CipherSuite, Error, HandshakeKind, ProtocolVersion, ServerConnection};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::{StartHandshake, TlsStream};
 
 /// A handshake that came to nothing, with what the log should say of it.
 #[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) outcome: HandshakeOutcome,
-    pub(crate) host: Option<HostName>,
-    pub(crate) sni: Option<String>,
-    pub(crate) verdict: Option<Verdict>,
-    pub(crate) error: String,
+pub struct Failure {
+    /// How it counts.
+    pub outcome: HandshakeOutcome,
+    /// The host, where it got that far.
+    pub host: Option<HostName>,
+    /// The name that was asked for, as it was sent.
+    pub sni: Option<String>,
+    /// Why the client's certificate was refused, where that is what ended it.
+    pub verdict: Option<Verdict>,
+    /// What the refused leaf says of itself.
+    pub leaf: Option<Box<Leaf>>,
+    /// In words.
+    pub error: String,
+}
+
+impl Failure {
+    /// One that says nothing of a host.
+    pub(crate) fn early(outcome: HandshakeOutcome, sni: Option<String>, error: String) -> Self {
+        Self { outcome, host: None, sni, verdict: None, leaf: None, error }
+    }
 }
 
 /// Reads the ClientHello, chooses the host and finishes TLS. No certificate is shown before a host is chosen.
-pub(crate) async fn secure(
-    io: TcpStream,
-    gate: &Gate,
+///
+/// The certificate that the client shows is judged by the host's trust, and once more by the trust that `gates` have in force when the
+/// handshake ends, where that is another one or the session was resumed.
+///
+/// # Errors
+/// Why there is no connection. The stream is closed then.
+pub async fn secure<Io: AsyncRead + AsyncWrite + Unpin>(
+    io: Io,
+    gates: &dyn Gates,
     listener: &str,
-) -> Result<(TlsStream<TcpStream>, TlsFacts), Failure> {
-    let start = LazyConfigAcceptor::new(Acceptor::default(), io).await.map_err(|error| Failure {
-        outcome: HandshakeOutcome::Failed,
-        host: None,
-        sni: None,
-        verdict: None,
-        error: error.to_string(),
-    })?;
+) -> Result<(TlsStream<Io>, TlsFacts), Failure> {
+    let gate = gates.current();
+    let start = LazyConfigAcceptor::new(Acceptor::default(), io)
+        .await
+        .map_err(|error| Failure::early(HandshakeOutcome::Failed, None, error.to_string()))?;
     let sni = start.client_hello().server_name().map(str::to_owned);
     let name = sni.as_deref().map(|name| normal_name(name).unwrap_or_default());
     let chosen = match &name {
         Some(name) => gate.host(listener, name),
         None => gate.default_host(listener),
     };
-    match chosen {
-        Some((index, tls)) => finish(start, gate, index, tls, name).await,
-        None => Err(turn_away(start, sni).await),
+    let Some((index, tls)) = chosen else { return Err(turn_away(start, sni).await) };
+    let host = gate.rules.hosts.host(index).name.clone();
+    let (result, judgement) = with_judgement(start.into_stream(Arc::clone(&tls.config)).into_fallible()).await;
+    match result {
+        Ok(stream) => {
+            let asked = Asked { host, sni: name, trust: tls.origin_pull.trust().map(|trust| trust.id()) };
+            facts(stream, asked, gates, listener, judgement)
+        }
+        Err((error, mut io)) => {
+            part(&mut io).await;
+            Err(refusal(&error, host, sni, judgement))
+        }
     }
 }
 
 /// Ends the connection with `unrecognized_name` (RFC 6066 section 3).
-async fn turn_away(mut start: StartHandshake<TcpStream>, sni: Option<String>) -> Failure {
+async fn turn_away<Io: AsyncRead + AsyncWrite + Unpin>(mut start: StartHandshake<Io>, sni: Option<String>) -> Failure {
     /// Record type alert, legacy version 1.2, length 2; fatal, unrecognized_name (112).
     const ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
     let sent = start.io.write_all(&ALERT).await;
     part(&mut start.io).await;
     let outcome = if sni.is_some() { HandshakeOutcome::UnknownName } else { HandshakeOutcome::MissingName };
     let error = sent.err().map_or_else(|| "no host answers this name here".into(), |error| error.to_string());
-    Failure { outcome, host: None, sni, verdict: None, error }
-}
-
-async fn finish(
-    start: StartHandshake<TcpStream>,
-    gate: &Gate,
-    index: HostIndex,
-    tls: &HostTls,
-    sni: Option<String>,
-) -> Result<(TlsStream<TcpStream>, TlsFacts), Failure> {
-    let host = gate.rules.hosts.host(index).name.clone();
-    let (result, verdict) = with_verdict(start.into_stream(tls.config.clone()).into_fallible()).await;
-    match result {
-        Ok(stream) => facts(stream, host, tls, sni, verdict),
-        Err((error, mut io)) => {
-            part(&mut io).await;
-            Err(refusal(&error, host, sni, verdict))
-        }
-    }
+    Failure::early(outcome, sni, error)
 }
 
 /// Closes so that the alert arrives: a socket closed with unread bytes sends a reset, which overtakes it.
-async fn part(io: &mut TcpStream) {
+async fn part<Io: AsyncRead + AsyncWrite + Unpin>(io: &mut Io) {
     let farewell = async {
         io.shutdown().await?;
         let mut rest = [0; 1024];
@@ -96,53 +104,71 @@ async fn part(io: &mut TcpStream) {
 /// How long a refused client may take to close its end.
 const PARTING: Duration = Duration::from_secs(1);
 
-fn refusal(error: &io::Error, host: HostName, sni: Option<String>, verdict: Option<Verdict>) -> Failure {
+fn refusal(error: &io::Error, host: HostName, sni: Option<String>, judgement: Option<Judgement>) -> Failure {
     let rustls = error.get_ref().and_then(|source| source.downcast_ref::<Error>());
-    let verdict = match rustls {
-        Some(Error::NoCertificatesPresented) => Some(Verdict::Refused(Cause::NotPresented)),
-        // A chain may be good and its key not at hand: what fails later proves nothing.
-        _ => verdict.filter(|verdict| matches!(verdict, Verdict::Refused(_))),
+    let (verdict, leaf) = match (rustls, judgement) {
+        (Some(Error::NoCertificatesPresented), _) => (Some(Verdict::Refused(Cause::NotPresented)), None),
+        (_, Some(Judgement { verdict, ended: Some(leaf) })) => (Some(verdict), leaf.map(Box::new)),
+        (_, _) => (None, None),
     };
-    let outcome = match verdict {
-        Some(Verdict::Refused(_)) => HandshakeOutcome::CertificateRefused,
-        _ => HandshakeOutcome::Failed,
-    };
-    Failure { outcome, host: Some(host), sni, verdict, error: error.to_string() }
+    let outcome = if verdict.is_some() { HandshakeOutcome::CertificateRefused } else { HandshakeOutcome::Failed };
+    Failure { outcome, host: Some(host), sni, verdict, leaf, error: error.to_string() }
 }
 
-/// The facts of a finished handshake; for a resumed session the verdict is made again, against the trust in force now.
-fn facts(
-    stream: TlsStream<TcpStream>,
+/// What a handshake was about.
+struct Asked {
     host: HostName,
-    tls: &HostTls,
     sni: Option<String>,
-    verdict: Option<Verdict>,
-) -> Result<(TlsStream<TcpStream>, TlsFacts), Failure> {
+    /// The trust that the verifier judged by.
+    trust: Option<TrustId>,
+}
+
+/// The facts of a finished handshake, its verdict made by the trust in force now.
+fn facts<Io>(
+    stream: TlsStream<Io>,
+    asked: Asked,
+    gates: &dyn Gates,
+    listener: &str,
+    judgement: Option<Judgement>,
+) -> Result<(TlsStream<Io>, TlsFacts), Failure> {
     let session = stream.get_ref().1;
     let chain: Vec<CertificateDer<'static>> =
         session.peer_certificates().unwrap_or_default().iter().map(|cert| cert.clone().into_owned()).collect();
-    let verdict = match (tls.origin_pull.trust(), verdict) {
-        (None, _) => Verdict::NotRequested,
-        (Some(_), Some(verdict)) => verdict,
-        (Some(trust), None) => origin_pull::verify(&chain, trust, UnixTime::now()),
+    let gate = gates.current();
+    let in_force = match &asked.sni {
+        Some(name) => gate.host(listener, name),
+        None => gate.default_host(listener),
     };
-    if matches!((&tls.origin_pull, &verdict), (OriginPull::Require(_), Verdict::Refused(_))) {
-        let error = "the resumed session's certificate is not accepted any more".into();
+    let Some((_, tls)) = in_force.filter(|(index, _)| gate.rules.hosts.host(*index).name == asked.host) else {
+        let error = "the host has left the configuration since".into();
+        return Err(Failure { host: Some(asked.host), ..Failure::early(HandshakeOutcome::Failed, asked.sni, error) });
+    };
+    let verdict = match (tls.origin_pull.trust(), judgement) {
+        (None, _) => Verdict::NotRequested,
+        (Some(trust), Some(judgement)) if asked.trust == Some(trust.id()) => judgement.verdict,
+        (Some(trust), _) => origin_pull::verify(&chain, trust, UnixTime::now()),
+    };
+    let leaf = chain.first().and_then(Leaf::describe);
+    if let (OriginPull::Require(_), Verdict::Refused(_)) = (&tls.origin_pull, &verdict) {
+        let error =
+            "the certificate of a resumed session, or of a rule that has changed, is not accepted any more".into();
+        let (host, verdict) = (Some(asked.host), Some(verdict));
         return Err(Failure {
             outcome: HandshakeOutcome::CertificateRefused,
-            host: Some(host),
-            sni,
-            verdict: Some(verdict),
+            host,
+            sni: asked.sni,
+            verdict,
+            leaf: leaf.map(Box::new),
             error,
         });
     }
     let facts = TlsFacts {
-        sni,
-        host,
+        sni: asked.sni,
+        host: asked.host,
         version: version(session),
         cipher: cipher(session),
         resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
-        leaf: chain.first().and_then(Leaf::describe),
+        leaf,
         trust: tls.origin_pull.trust().map(|trust| trust.id()),
         chain,
         verdict,

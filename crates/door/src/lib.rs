@@ -3,13 +3,18 @@
 //! What comes out is an [`Arrival`]: an admitted stream with its [`Connection`](pullgate_policy::Connection) facts. What HTTP makes of it
 //! is no business of this crate's.
 
+mod certificate;
 mod gate;
 mod handshake;
 mod listen;
 mod stream;
+mod throttle;
 mod tls;
+mod verifier;
 
+pub use certificate::{CertificateFault, CertificateFiles, CheckedCertificate};
 pub use gate::{Admission, Gate, Gates};
+pub use handshake::{Failure, secure};
 pub use listen::{Arrival, Bound, ListenError, ListenerSettings, OpenConnection, Reception, bind, serve};
 pub use stream::Stream;
-pub use tls::{CertificateFault, HostTls, TlsError, TlsSettings, check_certificate};
+pub use tls::{HostTls, TlsError, TlsSettings};

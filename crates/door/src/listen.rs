@@ -1,12 +1,13 @@
 //! The accept loop: a socket is admitted by its source before a byte of it is read.
 
-use crate::gate::{Gate, Gates};
+use crate::gate::Gates;
 use crate::handshake::{Failure, secure};
 use crate::stream::Stream;
+use crate::throttle::Throttle;
 use log::{debug, warn};
-use pullgate_metrics::{CertificateKind, ConnectionOutcome, HandshakeOutcome, Metrics, OpenGauge};
+use pullgate_metrics::{ConnectionOutcome, HandshakeOutcome, Metrics, OpenGauge, rfc3339};
 use pullgate_policy::hosts::HostName;
-use pullgate_policy::origin_pull::Verdict;
+use pullgate_policy::origin_pull::{Leaf, Verdict};
 use pullgate_policy::{Connection, Peer, Security, Source};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
@@ -134,8 +135,8 @@ pub async fn serve(
     reception: impl Reception,
     mut stop: watch::Receiver<bool>,
 ) {
-    let listener = Arc::new(bound.settings);
-    let open = metrics.open_connections(&listener.name);
+    let listener = Arc::new(Listener { settings: bound.settings, refusals: Throttle::new(Instant::now()) });
+    let open = metrics.open_connections(&listener.settings.name);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -145,23 +146,29 @@ pub async fn serve(
         match accepted {
             Ok((io, peer)) => {
                 let peer = Peer::new(peer);
-                let gate = gates.current();
-                let Some(source) = gate.admit(&listener.name, peer.address().ip()) else {
-                    metrics.connection(&listener.name, ConnectionOutcome::Stranger);
-                    debug!(listener:% = listener.name, peer:% = peer.address(); "stranger turned away");
+                let name = &listener.settings.name;
+                let Some(source) = gates.current().admit(name, peer.address().ip()) else {
+                    metrics.connection(name, ConnectionOutcome::Stranger);
+                    debug!(listener:% = name, peer:% = peer.address(); "stranger turned away");
                     continue;
                 };
-                metrics.connection(&listener.name, ConnectionOutcome::Admitted);
+                metrics.connection(name, ConnectionOutcome::Admitted);
                 let open = OpenConnection::new(open.clone());
                 let admitted = Admitted { io, peer, source, open, listener: Arc::clone(&listener) };
-                tokio::spawn(welcome(admitted, gate, metrics.clone(), reception.clone()));
+                tokio::spawn(welcome(admitted, Arc::clone(&gates), metrics.clone(), reception.clone()));
             }
             Err(error) => {
-                warn!(listener:% = listener.name; "accept failed: {error}");
+                warn!(listener:% = listener.settings.name; "accept failed: {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
+}
+
+struct Listener {
+    settings: ListenerSettings,
+    /// A scanner is not to own the log.
+    refusals: Throttle,
 }
 
 struct Admitted {
@@ -169,71 +176,76 @@ struct Admitted {
     peer: Peer,
     source: Source,
     open: OpenConnection,
-    listener: Arc<ListenerSettings>,
+    listener: Arc<Listener>,
 }
 
-async fn welcome(admitted: Admitted, gate: Arc<Gate>, metrics: Metrics, reception: impl Reception) {
+async fn welcome(admitted: Admitted, gates: Arc<dyn Gates>, metrics: Metrics, reception: impl Reception) {
     let Admitted { io, peer, source, open, listener } = admitted;
     // Small answers must not wait for an acknowledgement; a socket that refuses the option is only slower.
     let _ = io.set_nodelay(true);
-    let (stream, security) = if listener.tls {
-        match shake_hands(io, &gate, &listener, peer, &metrics).await {
+    let (stream, security) = if listener.settings.tls {
+        match shake_hands(io, &*gates, &listener, peer, &metrics).await {
             Some(secured) => secured,
             None => return,
         }
     } else {
         (Stream::Plain(io), Security::Plain)
     };
-    drop(gate);
-    let connection = Arc::new(Connection { listener: Arc::clone(&listener.name), peer, source, security });
+    let name = Arc::clone(&listener.settings.name);
+    let connection = Arc::new(Connection { listener: name, peer, source, security });
     reception.receive(Arrival { stream, connection, open }).await;
 }
 
 async fn shake_hands(
     io: TcpStream,
-    gate: &Gate,
-    listener: &ListenerSettings,
+    gates: &dyn Gates,
+    listener: &Listener,
     peer: Peer,
     metrics: &Metrics,
 ) -> Option<(Stream, Security)> {
     let begun = Instant::now();
-    let failure = match timeout(listener.handshake_timeout, secure(io, gate, &listener.name)).await {
+    let ListenerSettings { name, handshake_timeout, .. } = &listener.settings;
+    let failure = match timeout(*handshake_timeout, secure(io, gates, name)).await {
         Ok(Ok((stream, facts))) => {
             let host = facts.host.as_str();
             metrics.handshake(Some(host), HandshakeOutcome::Completed, facts.resumed);
             metrics.handshake_took(begun.elapsed());
             metrics.origin_pull(host, &facts.verdict);
             if let (Verdict::Verified(_), Some(leaf)) = (&facts.verdict, &facts.leaf) {
-                metrics.certificate(CertificateKind::Observed, host, leaf.not_after.as_secs());
+                metrics.observed_leaf(host, leaf.not_after.as_secs());
             }
             return Some((Stream::Tls(Box::new(stream)), Security::Tls(Box::new(facts))));
         }
         Ok(Err(failure)) => failure,
-        Err(_) => Failure {
-            outcome: HandshakeOutcome::TimedOut,
-            host: None,
-            sni: None,
-            verdict: None,
-            error: format!("no handshake within {:?}", listener.handshake_timeout),
-        },
+        Err(_) => {
+            Failure::early(HandshakeOutcome::TimedOut, None, format!("no handshake within {handshake_timeout:?}"))
+        }
     };
     report(&failure, listener, peer, metrics);
     None
 }
 
-fn report(failure: &Failure, listener: &ListenerSettings, peer: Peer, metrics: &Metrics) {
+fn report(failure: &Failure, listener: &Listener, peer: Peer, metrics: &Metrics) {
     let host = failure.host.as_ref().map(HostName::as_str);
     metrics.handshake(host, failure.outcome, false);
     if let (Some(host), Some(verdict)) = (host, &failure.verdict) {
         metrics.origin_pull(host, verdict);
     }
+    let Some(held_back) = listener.refusals.pass(Instant::now()) else { return };
+    let leaf = |part: fn(&Leaf) -> String| failure.leaf.as_deref().map(part).unwrap_or_default();
     warn!(
-        listener:% = listener.name,
+        listener:% = listener.settings.name,
         peer:% = peer.address(),
         sni = failure.sni.as_deref().unwrap_or(""),
         host = host.unwrap_or(""),
         outcome = failure.outcome.label(),
-        verdict = failure.verdict.as_ref().map_or("", Verdict::label);
+        verdict = failure.verdict.as_ref().map_or("", Verdict::label),
+        subject:% = leaf(|leaf| leaf.subject.clone()),
+        issuer:% = leaf(|leaf| leaf.issuer.clone()),
+        serial:% = leaf(|leaf| leaf.serial.clone()),
+        sha256:% = leaf(|leaf| leaf.sha256.clone()),
+        not_after:% = leaf(|leaf| rfc3339(leaf.not_after)),
+        held_back:% = if held_back == 0 { String::new() } else { held_back.to_string() };
         "handshake refused: {}", failure.error
     );
 }

@@ -1,19 +1,12 @@
 //! TLS of one host: its own `ServerConfig`, with its own sessions and its own origin-pull verifier.
 
+use crate::certificate::{CertificateFault, CertificateFiles, Certificates};
+use crate::verifier::verifier;
 use pullgate_policy::OriginPull;
-use pullgate_policy::origin_pull::{self, Cause, Trust, Verdict};
-use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ServerSessionMemoryCache, StoresServerSessions, WebPkiClientVerifier};
-use rustls::sign::CertifiedKey;
-use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, InconsistentKeys, OtherError, ServerConfig,
-    SignatureScheme, SupportedProtocolVersion, version,
-};
-use std::cell::RefCell;
+use rustls::crypto::aws_lc_rs;
+use rustls::server::{ServerSessionMemoryCache, StoresServerSessions};
+use rustls::{Error, ServerConfig, SupportedProtocolVersion, version};
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// TLS settings for all hosts.
@@ -32,6 +25,7 @@ pub struct TlsSettings {
 pub struct HostTls {
     pub(crate) config: Arc<ServerConfig>,
     pub(crate) origin_pull: OriginPull,
+    id: TlsId,
 }
 
 /// A host's TLS could not be set up.
@@ -43,20 +37,6 @@ pub enum TlsError {
     /// The TLS library refuses the settings.
     #[error("TLS settings: {0}")]
     Settings(#[from] Error),
-}
-
-/// Why a chain and a key cannot serve.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CertificateFault {
-    /// The chain is to blame.
-    #[error("certificate chain: {0}")]
-    Chain(String),
-    /// The key is to blame.
-    #[error("private key: {0}")]
-    Key(String),
-    /// Each is sound; they do not belong together.
-    #[error("the key does not belong to the certificate")]
-    Mismatch,
 }
 
 /// Sessions that a host remembers for resumption.
@@ -87,160 +67,61 @@ impl StoresServerSessions for Sessions {
     }
 }
 
+/// What a host's TLS is made of: two with the same may share their sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct TlsId([u8; 32]);
+
+impl TlsId {
+    fn of(files: &[CertificateFiles<'_>], origin_pull: &OriginPull, settings: TlsSettings) -> Self {
+        let TlsSettings { tls12, tls13, http2 } = settings;
+        let mode = match origin_pull {
+            OriginPull::Off => 0,
+            OriginPull::Observe(_) => 1,
+            OriginPull::Require(_) => 2,
+        };
+        let mut hash = Sha256::new_with_prefix([mode, tls12.into(), tls13.into(), http2.into()]);
+        if let Some(trust) = origin_pull.trust() {
+            hash.update(trust.id().as_bytes());
+        }
+        for file in files.iter().flat_map(|files| [files.chain, files.key, files.ocsp.unwrap_or_default()]) {
+            hash.update(Sha256::digest(file));
+        }
+        Self(hash.finalize().into())
+    }
+}
+
 impl HostTls {
-    /// Builds a host's configuration from PEM.
+    /// Builds a host's configuration. Where nothing that it is made of has changed, what was in force `before` goes on, sessions
+    /// included; where anything has, no session outlives the change.
     ///
     /// # Errors
-    /// When chain and key do not fit, or no protocol version is left.
-    pub fn new(chain: &[u8], key: &[u8], origin_pull: OriginPull, settings: TlsSettings) -> Result<Self, TlsError> {
+    /// When the files do not fit, or no protocol version is left.
+    pub fn new(
+        files: &[CertificateFiles<'_>],
+        origin_pull: OriginPull,
+        settings: TlsSettings,
+        before: Option<&Self>,
+    ) -> Result<Self, TlsError> {
+        let id = TlsId::of(files, &origin_pull, settings);
+        if let Some(before) = before.filter(|before| before.id == id) {
+            return Ok(before.clone());
+        }
         let provider = Arc::new(aws_lc_rs::default_provider());
         let versions: Vec<&'static SupportedProtocolVersion> =
             [(settings.tls12, &version::TLS12), (settings.tls13, &version::TLS13)]
                 .into_iter()
                 .filter_map(|(offered, version)| offered.then_some(version))
                 .collect();
-        let verifier: Arc<dyn ClientCertVerifier> = match &origin_pull {
-            OriginPull::Off => WebPkiClientVerifier::no_client_auth(),
-            OriginPull::Observe(trust) => OriginPullVerifier::adapt(trust, Demand::Observe, &provider),
-            OriginPull::Require(trust) => OriginPullVerifier::adapt(trust, Demand::Require, &provider),
-        };
-        let certified = certified(chain, key, &provider)?;
+        let verifier = verifier(&origin_pull, &provider);
+        let certificates = Certificates::new(files, &provider)?;
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions)?
             .with_client_cert_verifier(verifier)
-            .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
+            .with_cert_resolver(Arc::new(certificates));
         config.session_storage = Arc::new(Sessions(ServerSessionMemoryCache::new(SESSIONS)));
         config.send_tls13_tickets = 1;
         config.alpn_protocols =
             if settings.http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
-        Ok(Self { config: Arc::new(config), origin_pull })
+        Ok(Self { config: Arc::new(config), origin_pull, id })
     }
-}
-
-/// Whether a chain and a key (PEM) can serve together; the leaf comes back.
-///
-/// # Errors
-/// What does not fit.
-pub fn check_certificate(chain: &[u8], key: &[u8]) -> Result<CertificateDer<'static>, CertificateFault> {
-    let certified = certified(chain, key, &aws_lc_rs::default_provider())?;
-    certified.cert.first().cloned().ok_or_else(|| CertificateFault::Chain("it is empty".into()))
-}
-
-fn certified(chain: &[u8], key: &[u8], provider: &CryptoProvider) -> Result<CertifiedKey, CertificateFault> {
-    let chain = CertificateDer::pem_slice_iter(chain)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| CertificateFault::Chain(format!("not PEM: {error}")))?;
-    if chain.is_empty() {
-        return Err(CertificateFault::Chain("it has no CERTIFICATE section".into()));
-    }
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
-        CertificateFault::Key("it has no unencrypted private key in PEM form (PKCS#8, PKCS#1 or SEC1)".into())
-    })?;
-    CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => CertificateFault::Mismatch,
-        Error::InvalidCertificate(_) => CertificateFault::Chain(error.to_string()),
-        other => CertificateFault::Key(other.to_string()),
-    })
-}
-
-tokio::task_local! {
-    /// The verdict of the handshake that this task is in: rustls's verifier knows no connection, so it hands the verdict out here.
-    static VERDICT: RefCell<Option<Verdict>>;
-}
-
-/// Runs a handshake and returns, with its result, the verdict that the host's verifier came to, if it was asked.
-pub(crate) async fn with_verdict<T>(handshake: impl Future<Output = T>) -> (T, Option<Verdict>) {
-    VERDICT
-        .scope(RefCell::new(None), async {
-            let result = handshake.await;
-            (result, VERDICT.with(|verdict| verdict.borrow_mut().take()))
-        })
-        .await
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Demand {
-    Observe,
-    Require,
-}
-
-/// The thin adapter between rustls and [`origin_pull::verify`].
-#[derive(Debug)]
-struct OriginPullVerifier {
-    trust: Arc<Trust>,
-    demand: Demand,
-    provider: Arc<CryptoProvider>,
-}
-
-impl OriginPullVerifier {
-    fn adapt(trust: &Arc<Trust>, demand: Demand, provider: &Arc<CryptoProvider>) -> Arc<dyn ClientCertVerifier> {
-        Arc::new(Self { trust: Arc::clone(trust), demand, provider: Arc::clone(provider) })
-    }
-}
-
-impl ClientCertVerifier for OriginPullVerifier {
-    fn client_auth_mandatory(&self) -> bool {
-        self.demand == Demand::Require
-    }
-
-    /// None: the names would tell a scanner whose origin this is.
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-
-    fn verify_client_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        let chain: Vec<CertificateDer<'_>> = std::iter::once(leaf).chain(intermediates).cloned().collect();
-        let verdict = origin_pull::verify(&chain, &self.trust, now);
-        let refusal = match (&verdict, self.demand) {
-            (Verdict::Refused(cause), Demand::Require) => Some(*cause),
-            _ => None,
-        };
-        // Outside a handshake of ours there is nobody to tell.
-        let _ = VERDICT.try_with(|slot| slot.replace(Some(verdict)));
-        refusal.map_or_else(|| Ok(ClientCertVerified::assertion()), |cause| Err(alert_for(cause)))
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, signature, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, signature, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// The rustls error of a cause, which chooses the TLS alert (RFC 8446 section 6.2).
-fn alert_for(cause: Cause) -> Error {
-    let error = match cause {
-        Cause::NotPresented => return Error::NoCertificatesPresented,
-        Cause::Expired => CertificateError::Expired,
-        Cause::NotYetValid => CertificateError::NotValidYet,
-        Cause::UnknownIssuer => CertificateError::UnknownIssuer,
-        Cause::WrongUsage => CertificateError::InvalidPurpose,
-        Cause::BadSignature => CertificateError::BadSignature,
-        Cause::Malformed => CertificateError::BadEncoding,
-        Cause::ConstraintViolated | Cause::ChainTooLong => {
-            CertificateError::Other(OtherError(Arc::new(std::io::Error::other(cause.label()))))
-        }
-    };
-    Error::InvalidCertificate(error)
 }

@@ -4,6 +4,7 @@
 
 use crate::outcome::Outcome;
 use crate::sink::Sink;
+use rustls_pki_types::UnixTime;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -109,6 +110,10 @@ struct TlsLine<'a> {
     subject: Option<&'a str>,
     #[serde(rename = "tls.client.issuer", skip_serializing_if = "Option::is_none")]
     issuer: Option<&'a str>,
+    #[serde(rename = "tls.client.serial_number", skip_serializing_if = "Option::is_none")]
+    serial: Option<&'a str>,
+    #[serde(rename = "tls.client.not_after", skip_serializing_if = "Option::is_none")]
+    not_after: Option<String>,
     #[serde(rename = "tls.client.hash.sha256", skip_serializing_if = "Option::is_none")]
     sha256: Option<&'a str>,
 }
@@ -207,8 +212,17 @@ fn tls_line<'a>(outcome: &'a Outcome<'a>) -> Option<TlsLine<'a>> {
         verdict: tls.verdict.label(),
         subject: tls.leaf.as_ref().map(|leaf| leaf.subject.as_str()),
         issuer: tls.leaf.as_ref().map(|leaf| leaf.issuer.as_str()),
+        serial: tls.leaf.as_ref().map(|leaf| leaf.serial.as_str()),
+        not_after: tls.leaf.as_ref().map(|leaf| rfc3339(leaf.not_after)),
         sha256: tls.leaf.as_ref().map(|leaf| leaf.sha256.as_str()),
     })
+}
+
+/// A time as logs write it, in UTC; empty beyond the year 9999.
+#[must_use]
+pub fn rfc3339(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    OffsetDateTime::from_unix_timestamp(seconds).ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
 fn decision(outcome: &Outcome<'_>) -> &'static str {

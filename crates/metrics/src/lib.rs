@@ -5,8 +5,8 @@ mod outcome;
 mod series;
 mod sink;
 
-pub use access_log::{AccessLog, Form};
+pub use access_log::{AccessLog, Form, rfc3339};
 pub use outcome::{Outcome, Seen, UpstreamEnd, Used};
 pub use prometheus::IntGauge as OpenGauge;
-pub use series::{CertificateKind, ConnectionOutcome, HandshakeOutcome, Metrics, MetricsError};
+pub use series::{ConnectionOutcome, Expiry, ExpiryKind, HandshakeOutcome, Metrics, MetricsError, ReloadOutcome};
 pub use sink::Sink;

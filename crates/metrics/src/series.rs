@@ -7,6 +7,7 @@ use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
+use pullgate_policy::TrustLevel;
 use pullgate_policy::origin_pull::Verdict;
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ pub struct Metrics {
     ranges_prefixes: IntGaugeVec,
     certificate_not_after: IntGaugeVec,
     config_generation: IntGauge,
+    config_reloads: IntCounterVec,
     log_dropped: IntCounterVec,
 }
 
@@ -75,23 +77,45 @@ impl HandshakeOutcome {
     }
 }
 
-/// Whose expiry a certificate gauge shows.
+/// What became of a configuration that was to replace the one in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CertificateKind {
-    /// The certificate that the host shows.
-    Own,
-    /// The CA of the host's trust that ends first among those in force.
-    Trust,
-    /// The origin-pull leaf last seen and accepted on the host.
-    Observed,
+pub enum ReloadOutcome {
+    /// It is in force.
+    Applied,
+    /// It has a mistake; the one before serves on.
+    Refused,
 }
 
-impl CertificateKind {
+/// The end of validity of something that the configuration names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expiry {
+    /// What it is.
+    pub kind: ExpiryKind,
+    /// The host that uses it.
+    pub host: String,
+    /// Its SHA-256, lowercase hexadecimal, of which the label has the first sixteen digits.
+    pub sha256: String,
+    /// Seconds since 1970.
+    pub not_after: u64,
+}
+
+/// What ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpiryKind {
+    /// A certificate that the host shows.
+    Own,
+    /// A CA of the host's trust.
+    Trust,
+    /// A revocation list of the host's trust.
+    Crl,
+}
+
+impl ExpiryKind {
     const fn label(self) -> &'static str {
         match self {
             Self::Own => "own",
             Self::Trust => "trust",
-            Self::Observed => "observed",
+            Self::Crl => "crl",
         }
     }
 }
@@ -123,6 +147,7 @@ impl Metrics {
             ranges_prefixes: make.gauge(RANGES_PREFIXES)?,
             certificate_not_after: make.gauge(CERTIFICATE_NOT_AFTER)?,
             config_generation: IntGauge::with_opts(opts(CONFIG_GENERATION))?,
+            config_reloads: make.counter(CONFIG_RELOADS)?,
             log_dropped: make.counter(LOG_DROPPED)?,
             registry: registry.clone(),
         };
@@ -176,11 +201,15 @@ impl Metrics {
         self.handshake_duration.observe(time.as_secs_f64());
     }
 
-    /// Counts a verdict on a host that asks for certificates.
+    /// Counts a verdict on a host that asks for certificates, with what it proves.
     pub fn origin_pull(&self, host: &str, verdict: &Verdict) {
-        if *verdict != Verdict::NotRequested {
-            self.origin_pull.with_label_values(&[host, verdict.label()]).inc();
-        }
+        let trust = match verdict {
+            Verdict::NotRequested => return,
+            // Nothing but the address, for which the connection was admitted.
+            Verdict::Refused(_) => TrustLevel::Network,
+            Verdict::Verified(proof) => proof.level,
+        };
+        self.origin_pull.with_label_values(&[host, verdict.label(), trust.label()]).inc();
     }
 
     /// Shows how many prefixes count as Cloudflare.
@@ -190,15 +219,34 @@ impl Metrics {
         }
     }
 
-    /// Shows a certificate's end of validity, in seconds since 1970.
-    pub fn certificate(&self, kind: CertificateKind, host: &str, not_after: u64) {
-        let end = i64::try_from(not_after).unwrap_or(i64::MAX);
-        self.certificate_not_after.with_label_values(&[kind.label(), host]).set(end);
+    /// Shows when the origin-pull leaf last accepted on a host ends, in seconds since 1970.
+    pub fn observed_leaf(&self, host: &str, not_after: u64) {
+        self.certificate_not_after.with_label_values(&["observed", host, ""]).set(signed(not_after));
+    }
+
+    /// Shows the ends of what a configuration names, in place of those of the configuration before.
+    pub fn expiries(&self, now: &[Expiry], before: &[Expiry]) {
+        for gone in before.iter().filter(|gone| !now.contains(gone)) {
+            // It may have been shown twice, by two names of one file.
+            let _ = self.certificate_not_after.remove_label_values(&gone.labels());
+        }
+        for expiry in now {
+            self.certificate_not_after.with_label_values(&expiry.labels()).set(signed(expiry.not_after));
+        }
+    }
+
+    /// Counts an attempt to replace the configuration in force.
+    pub fn reload(&self, outcome: ReloadOutcome) {
+        let outcome = match outcome {
+            ReloadOutcome::Applied => "applied",
+            ReloadOutcome::Refused => "refused",
+        };
+        self.config_reloads.with_label_values(&[outcome]).inc();
     }
 
     /// Shows the generation in force.
     pub fn generation(&self, generation: u64) {
-        self.config_generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
+        self.config_generation.set(signed(generation));
     }
 
     /// The counter of lines that a log dropped.
@@ -221,8 +269,9 @@ impl Metrics {
     }
 
     fn decisions(&self, outcome: &Outcome<'_>) {
+        let host = outcome.host.unwrap_or(NONE);
         let count = |policy: &str, decision: &str, reason: &str| {
-            self.policy_decisions.with_label_values(&[policy, decision, reason]).inc();
+            self.policy_decisions.with_label_values(&[host, policy, decision, reason]).inc();
         };
         for observed in outcome.observed {
             count(&observed.policy, "would_refuse", observed.reason);
@@ -238,6 +287,16 @@ impl Metrics {
             }
         }
     }
+}
+
+impl Expiry {
+    fn labels(&self) -> [&str; 3] {
+        [self.kind.label(), &self.host, self.sha256.get(..16).unwrap_or(&self.sha256)]
+    }
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 /// What documents a series: name, help, labels.
@@ -268,8 +327,8 @@ const HANDSHAKE_DURATION: Series =
     series("pullgate_handshake_duration_seconds", "From accept to the end of a completed TLS handshake.", &[]);
 const ORIGIN_PULL: Series = series(
     "pullgate_origin_pull_total",
-    "Origin-pull certificates by verdict, one for each handshake on a host that asks for them.",
-    &["host", "verdict"],
+    "Origin-pull certificates by verdict and by what they prove, one for each handshake on a host that asks for them.",
+    &["host", "verdict", "trust"],
 );
 const REQUESTS: Series = series(
     "pullgate_requests_total",
@@ -281,7 +340,7 @@ const REQUEST_DURATION: Series =
 const POLICY_DECISIONS: Series = series(
     "pullgate_policy_decisions_total",
     "Decisions of each policy: permit, refuse, or would_refuse in observe mode. Policy `gate` is what stands before the policies.",
-    &["policy", "decision", "reason"],
+    &["host", "policy", "decision", "reason"],
 );
 const UPSTREAM_REQUESTS: Series = series(
     "pullgate_upstream_requests_total",
@@ -292,11 +351,16 @@ const RANGES_PREFIXES: Series =
     series("pullgate_ranges_prefixes", "Prefixes that count as Cloudflare, `ranges.extra` included.", &["family"]);
 const CERTIFICATE_NOT_AFTER: Series = series(
     "pullgate_certificate_not_after_timestamp_seconds",
-    "End of validity: own (the host's certificate), trust (the first CA of its trust to end), observed (the origin-pull leaf last accepted).",
-    &["kind", "host"],
+    "End of validity: own (what the host shows), trust (a CA of its trust), crl (a revocation list), observed (the origin-pull leaf last accepted).",
+    &["kind", "host", "sha256"],
 );
 const CONFIG_GENERATION: Series =
     series("pullgate_config_generation", "The generation of the configuration in force, from 1.", &[]);
+const CONFIG_RELOADS: Series = series(
+    "pullgate_config_reloads_total",
+    "Attempts to replace the configuration in force: applied, or refused (the one before serves on).",
+    &["outcome"],
+);
 const LOG_DROPPED: Series =
     series("pullgate_log_dropped_total", "Log lines dropped because their output did not keep up.", &["log"]);
 const BUILD_INFO: Series = series("pullgate_build_info", "Always 1; the version is the label.", &["version"]);

@@ -96,6 +96,8 @@ pub struct Ruling {
     pub observed: Vec<Observed>,
     /// `Allow`, where the method was refused.
     pub allow: Option<HeaderValue>,
+    /// Whether the connection is to end after the answer: the host of its handshake would not take it any more.
+    pub ends_connection: bool,
     /// Permit or denial.
     pub outcome: Result<Permit, Denial>,
 }
@@ -112,9 +114,11 @@ impl Rules {
             trust,
             observed: Vec::new(),
             allow: None,
+            ends_connection: false,
             outcome: Err(Reason::HostUnknown.into()),
         };
         ruling.outcome = self.permit(facts, &mut ruling);
+        ruling.ends_connection = ruling.outcome.as_ref().is_err_and(is_misdirected) && self.is_outlived(facts);
         ruling
     }
 
@@ -142,7 +146,7 @@ impl Rules {
             ruling.allow = routes::allowed(&host.routes, &sought);
         }
         let route = &host.routes[route?];
-        let asked = Asked { facts, visitor: &visitor };
+        let asked = Asked { facts, visitor: &visitor, trust: ruling.trust };
         for attached in host.policies.iter().chain(&route.policies) {
             judge(attached, &asked, &mut ruling.observed)?;
         }
@@ -152,6 +156,17 @@ impl Rules {
         Ok(Permit { action, response_edits: host.response_headers.fill(&known) })
     }
 
+    /// Whether the host of the handshake is gone, or has a rule by now that the connection does not satisfy. What such a connection is
+    /// good for, an edge finds out one 421 at a time.
+    fn is_outlived(&self, facts: &Facts<'_>) -> bool {
+        let Some(tls) = facts.connection.tls() else { return false };
+        match self.hosts.named(&tls.host).map(|host| &host.origin_pull) {
+            None => true,
+            Some(OriginPull::Off | OriginPull::Observe(_)) => false,
+            Some(OriginPull::Require(trust)) => !holds(&tls.verdict_against(trust, facts.now), facts.now),
+        }
+    }
+
     fn host_for(&self, connection: &Connection, name: &str) -> Result<HostIndex, Reason> {
         let index = self.hosts.find(name).ok_or(Reason::HostUnknown)?;
         match self.listener_hosts.get(&connection.listener) {
@@ -159,6 +174,15 @@ impl Rules {
             _ => Ok(index),
         }
     }
+}
+
+fn is_misdirected(denial: &Denial) -> bool {
+    denial.reason.status() == StatusCode::MISDIRECTED_REQUEST
+}
+
+/// Whether a verdict is worth something still.
+fn holds(verdict: &Verdict, now: UnixTime) -> bool {
+    matches!(verdict, Verdict::Verified(proof) if now <= proof.valid_until)
 }
 
 /// The host that a request names: `:authority` or the absolute form's, and Host, which have to agree.

@@ -72,6 +72,8 @@ reasons! {
     NetworkDenied = "network_denied" => FORBIDDEN,
     /// Policy `client-networks`: the visitor's address is not in `allow`.
     NetworkUnlisted = "network_unlisted" => FORBIDDEN,
+    /// Policy `proof`: the connection proves less to this host than is demanded.
+    ProofTooWeak = "proof_too_weak" => FORBIDDEN,
     /// Policy `workers`: the request comes from a Worker of a zone that is not listed.
     WorkerUnlisted = "worker_unlisted" => FORBIDDEN,
     /// Policy `workers`: `CF-Worker` is not one zone name.

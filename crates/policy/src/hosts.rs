@@ -195,6 +195,12 @@ impl HostTable {
         &self.hosts[index]
     }
 
+    /// The host with a label.
+    #[must_use]
+    pub fn named(&self, name: &HostName) -> Option<&Host> {
+        self.hosts.iter().find(|host| host.name == *name)
+    }
+
     /// All hosts, in the configuration's order.
     #[must_use]
     pub fn hosts(&self) -> &[Host] {

@@ -1,20 +1,33 @@
 //! Origin-pull verification (Cloudflare's Authenticated Origin Pulls): a client's chain, the trust of a host and a time in, a verdict out.
 //!
-//! The path is webpki's (RFC 5280); this module adds what webpki leaves out: the trust anchor's own validity period and the
-//! leaf's KeyUsage. An extended key usage has to allow client authentication only where it is present, since Cloudflare's
+//! The path is webpki's (RFC 5280), revocation lists included; this module adds what webpki leaves out: the trust anchor's own
+//! validity period and path length, the leaf's KeyUsage, pins, and bounds on what a client may present. An extended key usage has to allow client authentication only where it is present, since Cloudflare's
 //! recipe for customer certificates has none
 //! (<https://developers.cloudflare.com/ssl/origin-configuration/authenticated-origin-pull/>).
 
 mod anchor;
+mod cause;
+mod leaf;
+mod pin;
+mod revocation;
+mod trust;
 
 pub use anchor::{Anchor, AnchorError};
+pub use cause::Cause;
+pub use leaf::Leaf;
+pub use pin::{NotAPin, Pin};
+pub use revocation::{RevocationError, RevocationList};
+pub use trust::{NoAnchorInForce, Trust, TrustId};
 
 use crate::facts::TrustLevel;
+use cause::cause_of;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
-use sha2::{Digest, Sha256};
-use std::fmt;
 use std::sync::Arc;
-use webpki::{EndEntityCert, KeyUsage};
+use std::time::Duration;
+use webpki::{
+    Cert, CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, RevocationCheckDepth, RevocationOptions,
+    RevocationOptionsBuilder, UnknownStatusPolicy, VerifiedPath,
+};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// The origin-pull rule of a host.
@@ -36,52 +49,6 @@ impl OriginPull {
             Self::Off => None,
             Self::Observe(trust) | Self::Require(trust) => Some(trust),
         }
-    }
-}
-
-macro_rules! causes {
-    ($($(#[$doc:meta])* $name:ident = $label:literal,)+) => {
-        /// Why a chain was not accepted: the closed set of the metric's `verdict` label.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Cause { $($(#[$doc])* $name,)+ }
-
-        impl Cause {
-            /// Every cause there is.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
-
-            /// The label in logs and metrics, `snake_case`.
-            #[must_use]
-            pub const fn label(self) -> &'static str {
-                match self { $(Self::$name => $label,)+ }
-            }
-        }
-    };
-}
-
-causes! {
-    /// The client was asked and sent no certificate.
-    NotPresented = "not_presented",
-    /// A certificate on the path has expired.
-    Expired = "expired",
-    /// A certificate on the path is not valid yet.
-    NotYetValid = "not_yet_valid",
-    /// No path ends at a trusted CA that is in force.
-    UnknownIssuer = "unknown_issuer",
-    /// KeyUsage or extended key usage does not allow client authentication, or a CA was used as a leaf.
-    WrongUsage = "wrong_usage",
-    /// A signature does not verify, or its algorithm is not accepted.
-    BadSignature = "bad_signature",
-    /// A path length or name constraint is violated.
-    ConstraintViolated = "constraint_violated",
-    /// The path is longer, or costs more work to build, than is allowed.
-    ChainTooLong = "chain_too_long",
-    /// A certificate does not parse, or carries a critical extension that is not understood.
-    Malformed = "malformed",
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.label())
     }
 }
 
@@ -119,55 +86,6 @@ impl Verdict {
     }
 }
 
-/// Identifies the content of a [`Trust`]: two hosts with the same CAs have the same one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TrustId([u8; 32]);
-
-/// The CAs that a host accepts origin-pull certificates from.
-#[derive(Debug, Clone)]
-pub struct Trust {
-    anchors: Vec<Anchor>,
-    id: TrustId,
-}
-
-/// A list of CAs of which none is in force: no chain could ever be accepted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no CA of the list is in force: {0}")]
-pub struct NoAnchorInForce(String);
-
-impl Trust {
-    /// Builds the trust from its CAs. CAs outside their validity period are kept for the day they come into force
-    /// and never match before or after.
-    ///
-    /// # Errors
-    /// When none of them is in force at `now`, or the list is empty.
-    pub fn new(mut anchors: Vec<Anchor>, now: UnixTime) -> Result<Self, NoAnchorInForce> {
-        if !anchors.iter().any(|anchor| anchor.in_force(now)) {
-            let named: Vec<_> = anchors.iter().map(ToString::to_string).collect();
-            return Err(NoAnchorInForce(if named.is_empty() { "it is empty".into() } else { named.join("; ") }));
-        }
-        anchors.sort_by_key(Anchor::fingerprint);
-        anchors.dedup_by_key(|anchor| anchor.fingerprint());
-        let mut hash = Sha256::new();
-        for anchor in &anchors {
-            hash.update(anchor.fingerprint());
-        }
-        Ok(Self { anchors, id: TrustId(hash.finalize().into()) })
-    }
-
-    /// The identity of this trust's content.
-    #[must_use]
-    pub fn id(&self) -> TrustId {
-        self.id
-    }
-
-    /// The CAs, in force or not.
-    #[must_use]
-    pub fn anchors(&self) -> &[Anchor] {
-        &self.anchors
-    }
-}
-
 /// Judges a client's chain, leaf first as TLS delivers it, against a trust at a time.
 ///
 /// Possession of the leaf's key is not judged here: TLS's CertificateVerify proves it.
@@ -182,13 +100,19 @@ pub fn verify(chain: &[CertificateDer<'_>], trust: &Trust, now: UnixTime) -> Ver
 /// Certificates accepted in one chain, the leaf included: the shared CA allows a path length of 2.
 const LONGEST_CHAIN: usize = 6;
 
+/// Bytes of DER accepted in one chain: three certificates of ML-DSA-87, the largest keys there are, have 24 KiB.
+const LARGEST_CHAIN: usize = 32 * 1024;
+
 fn accept(chain: &[CertificateDer<'_>], trust: &Trust, now: UnixTime) -> Result<Proof, Cause> {
     let (leaf, intermediates) = chain.split_first().ok_or(Cause::NotPresented)?;
-    if chain.len() > LONGEST_CHAIN {
+    // Before anything is parsed: a client that is to be refused must not choose what that costs.
+    if chain.len() > LONGEST_CHAIN || chain.iter().map(|der| der.len()).sum::<usize>() > LARGEST_CHAIN {
         return Err(Cause::ChainTooLong);
     }
-    let in_force: Vec<&Anchor> = trust.anchors.iter().filter(|anchor| anchor.in_force(now)).collect();
+    let in_force: Vec<&Anchor> = trust.anchors().iter().filter(|anchor| anchor.in_force(now)).collect();
     let anchors: Vec<TrustAnchor<'_>> = in_force.iter().map(|anchor| anchor.trust_anchor().clone()).collect();
+    let lists: Vec<&CertRevocationList<'_>> =
+        trust.revocations().iter().filter(|list| list.has_begun(now)).map(RevocationList::list).collect();
     let entity = EndEntityCert::try_from(leaf).map_err(|error| cause_of(&error))?;
     let path = entity
         .verify_for_usage(
@@ -197,7 +121,7 @@ fn accept(chain: &[CertificateDer<'_>], trust: &Trust, now: UnixTime) -> Result<
             intermediates,
             now,
             KeyUsage::client_auth(),
-            None,
+            revocation(trust, &lists)?,
             None,
         )
         .map_err(|error| cause_of(&error))?;
@@ -211,13 +135,41 @@ fn accept(chain: &[CertificateDer<'_>], trust: &Trust, now: UnixTime) -> Result<
     if !anchor.bears(path.intermediate_certificates().count()) {
         return Err(Cause::ConstraintViolated);
     }
-    let intermediates_end = path.intermediate_certificates().filter_map(|cert| end_of(&cert.der())).min();
-    let valid_until = [Some(leaf_end), intermediates_end, Some(anchor.not_after())].into_iter().flatten().min();
+    if !trust.pins().is_empty() && !trust.pins().contains(&Pin::of(&entity.subject_public_key_info())) {
+        return Err(Cause::NotPinned);
+    }
     Ok(Proof {
         level: anchor.level(),
-        valid_until: valid_until.unwrap_or(leaf_end),
+        valid_until: end_of_path(&path, leaf_end, anchor, trust, now),
         anchor: Arc::clone(anchor.subject()),
     })
+}
+
+/// What webpki is to check of revocation: the whole path, and a certificate of which no list knows anything is refused.
+fn revocation<'a>(
+    trust: &Trust,
+    lists: &'a [&'a CertRevocationList<'a>],
+) -> Result<Option<RevocationOptions<'a>>, Cause> {
+    if trust.revocations().is_empty() {
+        return Ok(None);
+    }
+    let options = RevocationOptionsBuilder::new(lists).map_err(|_| Cause::CrlStale)?;
+    let options = options.with_depth(RevocationCheckDepth::Chain).with_status_policy(UnknownStatusPolicy::Deny);
+    Ok(Some(options.with_expiration_policy(ExpirationPolicy::Enforce).build()))
+}
+
+/// The earliest end on a path: of its certificates, its anchor, and the revocation lists that cover it.
+fn end_of_path(path: &VerifiedPath<'_>, leaf_end: UnixTime, anchor: &Anchor, trust: &Trust, now: UnixTime) -> UnixTime {
+    let intermediates = path.intermediate_certificates().filter_map(|cert| end_of(&cert.der()));
+    let issuers: Vec<&[u8]> =
+        std::iter::once(path.end_entity().issuer()).chain(path.intermediate_certificates().map(Cert::issuer)).collect();
+    let lists = trust
+        .revocations()
+        .iter()
+        .filter(|list| list.in_force(now) && issuers.iter().any(|issuer| list.is_of(issuer)))
+        // A list has run out at its nextUpdate, a certificate only after its notAfter.
+        .map(|list| UnixTime::since_unix_epoch(Duration::from_secs(list.next_update().as_secs().saturating_sub(1))));
+    intermediates.chain(lists).fold(leaf_end.min(anchor.not_after()), UnixTime::min)
 }
 
 /// The leaf's end of validity, provided that its KeyUsage, if it has one, allows signatures (RFC 5280 section 4.2.1.3).
@@ -236,63 +188,18 @@ fn end_of(der: &CertificateDer<'_>) -> Option<UnixTime> {
 }
 
 pub(crate) fn seconds(timestamp: i64) -> UnixTime {
-    UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::try_from(timestamp).unwrap_or(0)))
+    UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(timestamp).unwrap_or(0)))
 }
 
-fn cause_of(error: &webpki::Error) -> Cause {
-    use webpki::Error as E;
-    match error {
-        E::CertExpired { .. } => Cause::Expired,
-        E::CertNotValidYet { .. } => Cause::NotYetValid,
-        E::UnknownIssuer | E::EndEntityUsedAsCa => Cause::UnknownIssuer,
-        E::CaUsedAsEndEntity | E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => Cause::WrongUsage,
-        E::InvalidSignatureForPublicKey
-        | E::SignatureAlgorithmMismatch
-        | E::UnsupportedSignatureAlgorithmContext(_)
-        | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => Cause::BadSignature,
-        E::NameConstraintViolation | E::PathLenConstraintViolated => Cause::ConstraintViolated,
-        E::MaximumPathDepthExceeded
-        | E::MaximumPathBuildCallsExceeded
-        | E::MaximumSignatureChecksExceeded
-        | E::MaximumNameConstraintComparisonsExceeded => Cause::ChainTooLong,
-        _ => Cause::Malformed,
-    }
-}
-
-/// What a presented leaf says of itself: for the log, never for a decision.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leaf {
-    /// The subject's distinguished name, as parsed, cut to 256 characters.
-    pub subject: String,
-    /// The issuer's, cut likewise.
-    pub issuer: String,
-    /// The certificate's SHA-256, lowercase hexadecimal.
-    pub sha256: String,
-    /// The end of its validity.
-    pub not_after: UnixTime,
-}
-
-impl Leaf {
-    /// Reads what a leaf says of itself; none if it does not parse.
-    #[must_use]
-    pub fn describe(der: &CertificateDer<'_>) -> Option<Self> {
-        let (_, parsed) = X509Certificate::from_der(der).ok()?;
-        Some(Self {
-            subject: short(&parsed.subject().to_string()),
-            issuer: short(&parsed.issuer().to_string()),
-            sha256: hex(&Sha256::digest(der)),
-            not_after: seconds(parsed.validity().not_after.timestamp()),
-        })
-    }
-}
-
-/// The client chose the names, and every line of the log repeats them.
-fn short(name: &str) -> String {
-    name.chars().take(256).collect()
+/// How many sections a PEM text begins (RFC 7468 section 2). The parser passes over sections of another kind and over those whose
+/// first line is damaged or indented, which this count gives away.
+fn pem_sections(pem: &[u8]) -> usize {
+    const BEGIN: &[u8] = b"-BEGIN ";
+    pem.windows(BEGIN.len()).filter(|window| *window == BEGIN).count()
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
+    use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

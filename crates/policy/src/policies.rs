@@ -4,7 +4,7 @@
 //! example in `conf/`. CONTRIBUTING.md walks through it.
 
 use crate::denial::Reason;
-use crate::facts::Facts;
+use crate::facts::{Facts, TrustLevel};
 use crate::visitor::Visitor;
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ macro_rules! register {
 
 register! {
     client_networks::ClientNetworks = "client-networks",
+    proof::Proof = "proof",
     workers::Workers = "workers",
 }
 
@@ -35,6 +36,8 @@ pub struct Asked<'a> {
     pub facts: &'a Facts<'a>,
     /// Who is asking.
     pub visitor: &'a Visitor,
+    /// What the connection proves to the requested host.
+    pub trust: TrustLevel,
 }
 
 /// A rule over facts: no I/O, no clock, no state.

@@ -2,7 +2,7 @@
 
 use crate::decide::{Action, Rules, Ruling};
 use crate::denial::Reason;
-use crate::facts::{Connection, Facts, Peer, Request, RequestId, Security, Source, TlsFacts};
+use crate::facts::{Connection, Facts, Peer, Request, RequestId, Security, Source, TlsFacts, TrustLevel};
 use crate::headers::HeaderRules;
 use crate::hosts::{Host, HostName, HostTable};
 use crate::origin_pull::{self, Anchor, OriginPull, Trust, Verdict};
@@ -179,7 +179,7 @@ pub(crate) fn attached(label: &str, mode: Mode, policy: impl Policy + 'static) -
 /// The answer of one policy to an arrival of a visitor.
 pub(crate) fn judged(policy: &impl Policy, arrival: &Arrival, visitor: &str) -> Result<(), Reason> {
     let visitor = Visitor { address: visitor.parse().unwrap(), country: None };
-    policy.judge(&Asked { facts: &arrival.facts(), visitor: &visitor })
+    policy.judge(&Asked { facts: &arrival.facts(), visitor: &visitor, trust: TrustLevel::Network })
 }
 
 /// A request on its connection, good enough for an open host until a test spoils it.

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
 
 /// What every request of a connection can read back from its session.
@@ -30,6 +31,8 @@ pub(crate) struct Carried {
     pub(crate) timeouts: Timeouts,
     /// Requests that reached a decision; a head that Pingora refused by itself did not.
     judged: AtomicU64,
+    /// Turns true when this connection is to end after the answers it is in.
+    ending: watch::Sender<bool>,
 }
 
 impl Carried {
@@ -45,6 +48,16 @@ impl Carried {
 
     pub(crate) fn mark_judged(&self) {
         self.judged.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Lets the connection end after the answers it is in.
+    pub(crate) fn end(&self) {
+        self.ending.send_replace(true);
+    }
+
+    /// Turns true when the connection is to end.
+    pub(crate) fn ending(&self) -> watch::Receiver<bool> {
+        self.ending.subscribe()
     }
 
     pub(crate) fn judged(&self) -> u64 {
@@ -107,7 +120,7 @@ impl Conn {
         // The cell is fresh.
         let _ = socket.peer_addr.set(Some(connection.peer.address().into()));
         let ssl = connection.tls().map(|tls| Arc::new(SslDigest::new(tls.cipher, tls.version, None, None, Vec::new())));
-        let carried = Carried { connection, timeouts, judged: AtomicU64::new(0) };
+        let carried = Carried { connection, timeouts, judged: AtomicU64::new(0), ending: watch::Sender::new(false) };
         let digest = ProxyDigest::new(Box::new(ResponseHeader::build(200, Some(0))?), Some(Box::new(carried)));
         Ok(Self {
             io: stream,

@@ -85,6 +85,11 @@ impl Exchange {
         self.judged().map(|judged| &judged.ruling)
     }
 
+    /// Whether the connection is to end after the answer.
+    pub(crate) fn ends_connection(&self) -> bool {
+        self.ruling().is_some_and(|ruling| ruling.ends_connection)
+    }
+
     fn judged(&self) -> Option<&Judged> {
         match &self.stage {
             Stage::Received => None,

@@ -71,6 +71,10 @@ impl ProxyHttp for Gatekeeper {
         let carried = Carried::of(session.digest()).ok_or_else(no_facts)?;
         carried.mark_judged();
         exchange.judge(self.sites.current(), session, carried);
+        if exchange.ends_connection() {
+            carried.end();
+            session.set_keepalive(None);
+        }
         match answer_here(exchange) {
             None => Ok(false),
             Some((status, location, edits)) => answer(session, status, location, &edits).await.map(|()| true),

@@ -162,10 +162,20 @@ impl Http {
             debug!("no HTTP/2 preface: {error}");
             return;
         }
+        let digest = conn.digest();
+        let Some(carried) = Carried::within(&digest) else { return };
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(timeouts.idle);
         let front = Arc::new(Http2Front { proxy: Arc::clone(&self.inner.proxy), options, write: timeouts.write });
-        front.process_new(Box::new(conn), &self.drain).await;
+        let (ending, mut drain) = (carried.ending(), self.drain.clone());
+        let serving = front.process_new(Box::new(conn), &ending);
+        let mut serving = std::pin::pin!(serving);
+        tokio::select! {
+            _ = &mut serving => return,
+            // Pingora watches this connection's own signal: a drain of all reaches it through that.
+            _ = drain.wait_for(|drain| *drain) => carried.end(),
+        }
+        serving.await;
     }
 }
 

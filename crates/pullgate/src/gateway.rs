@@ -1,5 +1,6 @@
 //! The gateway itself: a runtime, its listeners and what they share, from start to the end of the drain.
 
+use crate::reload::{Fixed, ReloadError, Reloaded, Succession};
 use crate::snapshot::{InForce, Snapshot, SnapshotError, listener_settings, timeouts};
 use crate::threads::Threads;
 use crate::world::System;
@@ -13,6 +14,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -28,6 +30,7 @@ pub struct Gateway {
     admin: SocketAddr,
     metrics: Metrics,
     signals: Signals,
+    succession: Succession,
     http: Option<Http>,
     finished: mpsc::Receiver<()>,
     logs: Vec<Sink>,
@@ -90,7 +93,11 @@ impl Gateway {
             metrics: metrics.clone(),
             access,
         };
-        let in_force = Arc::new(InForce::new(Snapshot::new(1, config, &metrics)?));
+        let fixed = Fixed::of(&config);
+        let snapshot = Snapshot::new(config, None)?;
+        snapshot.show(&metrics, None);
+        let in_force = Arc::new(InForce::new(snapshot));
+        let succession = Succession::new(Arc::clone(&in_force), fixed, metrics.clone());
         let signals = Signals {
             stop_accepting: watch::Sender::new(false),
             drain: watch::Sender::new(false),
@@ -110,7 +117,17 @@ impl Gateway {
         }
         info!(address:% = admin_address, workers; "ready");
         drop(inside);
-        Ok(Self { threads, addresses, admin: admin_address, metrics, signals, http: Some(http), finished, logs, drain })
+        let http = Some(http);
+        Ok(Self { threads, addresses, admin: admin_address, metrics, signals, succession, http, finished, logs, drain })
+    }
+
+    /// Loads the configuration again and puts it in force. Connections and requests that are under way go on; each later request is
+    /// judged by the new one.
+    ///
+    /// # Errors
+    /// Why the configuration before stays in force.
+    pub fn reload(&self, file: &Path) -> Result<Reloaded, ReloadError> {
+        self.succession.reload(file)
     }
 
     /// Where a listener listens, with the port that the system chose.

@@ -7,6 +7,9 @@ use std::time::Duration;
 /// Longest wait for the admin listener, at each step.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Bytes of an answer: the series of thousands of hosts.
+const LARGEST_ANSWER: u64 = 64 * 1024 * 1024;
+
 /// A gateway that is not ready.
 #[derive(Debug, thiserror::Error)]
 pub enum Unhealthy {
@@ -23,19 +26,24 @@ pub enum Unhealthy {
 /// # Errors
 /// When nobody answers there, or the answer is not 200.
 pub fn healthcheck(admin: SocketAddr) -> Result<(), Unhealthy> {
-    let answer = ask(admin).map_err(|error| Unhealthy::Unreachable(admin, error))?;
-    if answer.starts_with("HTTP/1.1 200 ") {
-        return Ok(());
-    }
-    Err(Unhealthy::NotReady(admin, answer.lines().next().unwrap_or("nothing").to_owned()))
+    ask(admin, "/-/ready").map(drop)
 }
 
-fn ask(admin: SocketAddr) -> io::Result<String> {
+/// The body of the admin listener's answer.
+pub(crate) fn ask(admin: SocketAddr, path: &str) -> Result<String, Unhealthy> {
+    let answer = exchange(admin, path).map_err(|error| Unhealthy::Unreachable(admin, error))?;
+    match answer.split_once("\r\n\r\n") {
+        Some((head, body)) if head.starts_with("HTTP/1.1 200 ") => Ok(body.to_owned()),
+        _ => Err(Unhealthy::NotReady(admin, answer.lines().next().unwrap_or("nothing").to_owned())),
+    }
+}
+
+fn exchange(admin: SocketAddr, path: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&admin, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(format!("GET /-/ready HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n").as_bytes())?;
     let mut answer = Vec::new();
-    stream.take(64 * 1024).read_to_end(&mut answer)?;
+    stream.take(LARGEST_ANSWER).read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }

@@ -5,12 +5,18 @@ mod demo;
 mod gateway;
 mod healthcheck;
 mod logging;
+mod reload;
+mod signals;
 mod snapshot;
 mod threads;
 mod world;
+mod would_refuse;
 
 pub use demo::{Demo, DemoError};
 pub use gateway::{Gateway, StartError};
 pub use healthcheck::{Unhealthy, healthcheck};
+pub use reload::{ReloadError, Reloaded};
+pub use signals::{Signals, Told};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use world::{LoadError, Loaded, System, Warnings, load};
+pub use would_refuse::{HostReport, Report, would_refuse};

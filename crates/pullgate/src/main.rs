@@ -3,13 +3,12 @@
 
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
-use pullgate::{Demo, Gateway, LoadError, Loaded, System, healthcheck, load};
+use pullgate::{Demo, Gateway, LoadError, Loaded, Reloaded, Signals, System, Told, healthcheck, load, would_refuse};
 use pullgate_config::Config;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -24,7 +23,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve until SIGTERM (drains open requests) or SIGINT (stops at once)
+    /// Serve until SIGTERM (drains open requests) or SIGINT (stops at once); SIGHUP loads the configuration again
     Run {
         #[command(flatten)]
         config: ConfigFile,
@@ -36,6 +35,9 @@ enum Command {
         /// How to report
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
+        /// Ask the running gateway what its observe modes let pass that enforcing would refuse: exit code 1 if there was anything
+        #[arg(long)]
+        would_refuse: bool,
     },
     /// Ask a running gateway whether it is ready: exit code 0 if it is, 1 if not
     Healthcheck {
@@ -72,7 +74,8 @@ const BAD_CONFIGURATION: u8 = 2;
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run { config } => run(&config.config),
-        Command::Check { config, format } => Ok(check(&config.config, format)),
+        Command::Check { config, format, would_refuse: false } => Ok(check(&config.config, format)),
+        Command::Check { config, format, would_refuse: true } => observed(&config.config, format),
         Command::Healthcheck { config, address } => ready(&config.config, address),
         Command::Demo { once } => demo(once),
     };
@@ -95,47 +98,30 @@ fn run(file: &Path) -> anyhow::Result<ExitCode> {
         let _inside = gateway.handle().enter();
         Signals::listen().context("signals cannot be received")?
     };
-    match gateway.handle().clone().block_on(signals.next()) {
-        Stop::Drain => gateway.shut_down(async move {
-            signals.next().await;
-        }),
-        Stop::AtOnce => gateway.stop(),
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-enum Stop {
-    Drain,
-    AtOnce,
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Stop {
-        loop {
-            tokio::select! {
-                biased;
-                // Its default would end the process, which nobody who sends it means.
-                _ = self.hang_up.recv() => {
-                    log::warn!("SIGHUP: this version does not reload; restart to apply a configuration");
-                }
-                _ = self.terminate.recv() => return Stop::Drain,
-                _ = self.interrupt.recv() => return Stop::AtOnce,
+    loop {
+        match gateway.handle().clone().block_on(signals.next()) {
+            Told::Reload => reload(&gateway, file),
+            Told::Drain => {
+                gateway.shut_down(async move { signals.end().await });
+                return Ok(ExitCode::SUCCESS);
+            }
+            Told::Stop => {
+                gateway.stop();
+                return Ok(ExitCode::SUCCESS);
             }
         }
+    }
+}
+
+fn reload(gateway: &Gateway, file: &Path) {
+    match gateway.reload(file) {
+        Ok(Reloaded { generation, warnings }) => {
+            for warning in warnings.list() {
+                log::warn!(key = warning.key.as_str(), line = warning.at.line; "{}", warning.message);
+            }
+            log::info!(generation; "configuration applied");
+        }
+        Err(error) => log::error!("configuration refused, the one before serves on: {:#}", anyhow::Error::new(error)),
     }
 }
 
@@ -165,6 +151,19 @@ fn check(file: &Path, format: Format) -> ExitCode {
             ExitCode::from(BAD_CONFIGURATION)
         }
     }
+}
+
+fn observed(file: &Path, format: Format) -> anyhow::Result<ExitCode> {
+    let config = match load(file) {
+        Ok(loaded) => loaded.config,
+        Err(error) => return Ok(refused(&error)),
+    };
+    let report = would_refuse(&config)?;
+    match format {
+        Format::Text => print!("{report}"),
+        Format::Json => println!("{}", report.json()),
+    }
+    Ok(if report.is_clear() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
 fn summary(config: &Config) -> String {

@@ -1,11 +1,11 @@
 //! One generation of the configuration, made ready to serve: keys parsed, rules built, upstreams addressed.
 
-use pullgate_config::{Config, Listener, Protocol, ServedHosts, Sources};
-use pullgate_door::{Admission, Gate, Gates, HostTls, ListenerSettings, TlsError, TlsSettings};
-use pullgate_metrics::{CertificateKind, Metrics};
+use pullgate_config::{Certificate, Config, Host, Listener, Protocol, ServedHosts, Sources};
+use pullgate_door::{Admission, CertificateFiles, Gate, Gates, HostTls, ListenerSettings, TlsError, TlsSettings};
+use pullgate_metrics::{Expiry, ExpiryKind, Metrics};
 use pullgate_policy::Rules;
 use pullgate_policy::hosts::{HostConflict, HostIndex, HostName, HostTable};
-use pullgate_policy::origin_pull::{Anchor, Leaf};
+use pullgate_policy::origin_pull::Leaf;
 use pullgate_proxy::{Server, ServerAddress, Site, Sites, Timeouts, Upstream, UpstreamTimeouts};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, UnixTime};
@@ -17,6 +17,8 @@ use std::sync::Arc;
 pub struct Snapshot {
     gate: Arc<Gate>,
     site: Arc<Site>,
+    /// What of it ends, and when.
+    expiries: Vec<Expiry>,
 }
 
 /// A configuration that loaded and cannot be served all the same.
@@ -46,6 +48,14 @@ impl InForce {
     pub(crate) fn new(snapshot: Snapshot) -> Self {
         Self(arc_swap::ArcSwap::from_pointee(snapshot))
     }
+
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.0.load_full()
+    }
+
+    pub(crate) fn replace(&self, snapshot: Arc<Snapshot>) {
+        self.0.store(snapshot);
+    }
 }
 
 impl Gates for InForce {
@@ -61,47 +71,79 @@ impl Sites for InForce {
 }
 
 impl Snapshot {
-    /// Builds a generation from a configuration, and shows its expiry dates.
+    /// Builds the generation that follows `before`. Hosts whose TLS has not changed keep their sessions.
     ///
     /// # Errors
     /// What the checks at load could not see.
-    pub fn new(generation: u64, config: Config, metrics: &Metrics) -> Result<Self, SnapshotError> {
+    pub fn new(config: Config, before: Option<&Self>) -> Result<Self, SnapshotError> {
         let Config { runtime: _, admin: _, log: _, cloudflare, listeners, tls, hosts, upstreams } = config;
         let settings = TlsSettings { tls12: tls.tls12, tls13: tls.tls13, http2: tls.http2 };
-        let mut rules = Vec::with_capacity(hosts.len());
-        let mut certificates = Vec::with_capacity(hosts.len());
+        let (mut rules, mut tls, mut expiries) = (Vec::new(), Vec::new(), Vec::new());
         for host in hosts {
-            let tls = host.certificate.map(|certificate| {
-                show_expiry(&host.rule, &certificate.chain, metrics);
-                HostTls::new(&certificate.chain, &certificate.key, host.rule.origin_pull.clone(), settings)
-            });
-            certificates.push(
-                tls.transpose().map_err(|source| SnapshotError::Tls { host: host.rule.name.to_string(), source })?,
-            );
+            expiries.extend(expiries_of(&host));
+            tls.push(host_tls(&host, settings, before)?);
             rules.push(host.rule);
         }
         let hosts = HostTable::new(rules)?;
         let rules = Arc::new(Rules { listener_hosts: served_hosts(&listeners, &hosts), hosts });
-        let (ipv4, ipv6) = cloudflare.prefixes();
-        metrics.ranges(ipv4, ipv6);
-        metrics.generation(generation);
-        let gate =
-            Gate { cloudflare, admissions: admissions(&listeners), rules: Arc::clone(&rules), tls: certificates };
+        let gate = Gate { cloudflare, admissions: admissions(&listeners), rules: Arc::clone(&rules), tls };
         let upstreams = upstreams.into_iter().map(upstream).collect::<Result<_, _>>()?;
-        Ok(Self { gate: Arc::new(gate), site: Arc::new(Site { generation, rules, upstreams }) })
+        let generation = before.map_or(0, Self::generation) + 1;
+        Ok(Self { gate: Arc::new(gate), site: Arc::new(Site { generation, rules, upstreams }), expiries })
+    }
+
+    /// Counted from 1.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.site.generation
+    }
+
+    /// Shows in the metrics what is in force, in place of what was.
+    pub(crate) fn show(&self, metrics: &Metrics, before: Option<&Self>) {
+        let (ipv4, ipv6) = self.gate.cloudflare.prefixes();
+        metrics.ranges(ipv4, ipv6);
+        metrics.generation(self.generation());
+        metrics.expiries(&self.expiries, before.map_or(&[], |before| &before.expiries));
+    }
+
+    /// The TLS of the host with a label.
+    fn tls(&self, name: &HostName) -> Option<&HostTls> {
+        let index = self.gate.rules.hosts.hosts().iter().position(|host| host.name == *name)?;
+        self.gate.tls.get(index)?.as_ref()
     }
 }
 
-fn show_expiry(host: &pullgate_policy::Host, chain: &[u8], metrics: &Metrics) {
-    let leaf = CertificateDer::from_pem_slice(chain).ok().and_then(|der| Leaf::describe(&der));
-    if let Some(leaf) = leaf {
-        metrics.certificate(CertificateKind::Own, host.name.as_str(), leaf.not_after.as_secs());
+fn host_tls(host: &Host, settings: TlsSettings, before: Option<&Snapshot>) -> Result<Option<HostTls>, SnapshotError> {
+    if host.certificates.is_empty() {
+        return Ok(None);
     }
-    let now = UnixTime::now();
-    let anchors = host.origin_pull.trust().into_iter().flat_map(|trust| trust.anchors());
-    if let Some(first) = anchors.filter(|anchor| anchor.in_force(now)).map(Anchor::not_after).min() {
-        metrics.certificate(CertificateKind::Trust, host.name.as_str(), first.as_secs());
-    }
+    let files: Vec<_> = host
+        .certificates
+        .iter()
+        .map(|files| CertificateFiles { chain: &files.chain, key: &files.key, ocsp: files.ocsp.as_deref() })
+        .collect();
+    let before = before.and_then(|before| before.tls(&host.rule.name));
+    HostTls::new(&files, host.rule.origin_pull.clone(), settings, before)
+        .map(Some)
+        .map_err(|source| SnapshotError::Tls { host: host.rule.name.to_string(), source })
+}
+
+fn expiries_of(host: &Host) -> Vec<Expiry> {
+    let expiry = |kind, sha256, end: UnixTime| Expiry {
+        kind,
+        host: host.rule.name.to_string(),
+        sha256,
+        not_after: end.as_secs(),
+    };
+    let leaf = |files: &Certificate| Leaf::describe(&CertificateDer::from_pem_slice(&files.chain).ok()?);
+    let own = host.certificates.iter().filter_map(leaf);
+    let trust = host.rule.origin_pull.trust();
+    let anchors = trust.into_iter().flat_map(|trust| trust.anchors());
+    let lists = trust.into_iter().flat_map(|trust| trust.revocations());
+    own.map(|leaf| expiry(ExpiryKind::Own, leaf.sha256, leaf.not_after))
+        .chain(anchors.map(|anchor| expiry(ExpiryKind::Trust, anchor.sha256(), anchor.not_after())))
+        .chain(lists.map(|list| expiry(ExpiryKind::Crl, list.sha256(), list.next_update())))
+        .collect()
 }
 
 fn served_hosts(listeners: &[Listener], hosts: &HostTable) -> HashMap<Arc<str>, Vec<HostIndex>> {

@@ -1,8 +1,8 @@
 //! The outside of a configuration: this process's clock, environment, files and resolver.
 
 use ipnet::IpNet;
-use pullgate_config::{CertificateCheck, CertificateFault, Config, Problem, Problems, Severity, World};
-use pullgate_door::check_certificate;
+use pullgate_config::{CertificateCheck, CertificateFault, Config, Occasion, Problem, Problems, Severity, World};
+use pullgate_door::CertificateFiles;
 use pullgate_policy::origin_pull::Leaf;
 use rustls_pki_types::UnixTime;
 use std::fmt;
@@ -14,13 +14,14 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub struct System {
     folder: PathBuf,
+    occasion: Occasion,
 }
 
 impl System {
     /// The system as a configuration file sees it: relative paths count from the file's folder.
     #[must_use]
     pub fn beside(file: &Path) -> Self {
-        Self { folder: file.parent().map(Path::to_path_buf).unwrap_or_default() }
+        Self { folder: file.parent().map(Path::to_path_buf).unwrap_or_default(), occasion: Occasion::Start }
     }
 
     /// A path of the configuration, from where this process stands.
@@ -50,14 +51,26 @@ impl World for System {
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
     }
 
-    fn check_certificate(&self, chain: &[u8], key: &[u8]) -> Result<CertificateCheck, CertificateFault> {
-        let leaf = check_certificate(chain, key).map_err(|fault| match fault {
-            pullgate_door::CertificateFault::Chain(why) => CertificateFault::Chain(why),
-            pullgate_door::CertificateFault::Key(why) => CertificateFault::Key(why),
-            pullgate_door::CertificateFault::Mismatch => CertificateFault::Mismatch,
+    fn occasion(&self) -> Occasion {
+        self.occasion
+    }
+
+    fn check_certificate(
+        &self,
+        chain: &[u8],
+        key: &[u8],
+        ocsp: Option<&[u8]>,
+    ) -> Result<CertificateCheck, CertificateFault> {
+        use pullgate_door::CertificateFault as Found;
+        let checked = CertificateFiles { chain, key, ocsp }.check().map_err(|fault| match fault {
+            Found::Chain(why) => CertificateFault::Chain(why),
+            Found::Key(why) => CertificateFault::Key(why),
+            Found::Mismatch => CertificateFault::Mismatch,
+            Found::Ocsp(why) => CertificateFault::Ocsp(why),
         })?;
-        let described = Leaf::describe(&leaf).ok_or_else(|| CertificateFault::Chain("the leaf is not X.509".into()))?;
-        Ok(CertificateCheck { not_after: described.not_after })
+        let described =
+            Leaf::describe(&checked.leaf).ok_or_else(|| CertificateFault::Chain("the leaf is not X.509".into()))?;
+        Ok(CertificateCheck { not_after: described.not_after, key: checked.key, ocsp_until: checked.ocsp_until })
     }
 
     fn ranges(&self, list: &[u8]) -> Result<Vec<IpNet>, String> {
@@ -114,14 +127,24 @@ impl fmt::Display for Warnings {
     }
 }
 
-/// Reads and checks a configuration file and every file that it names.
+/// Reads and checks a configuration file and every file that it names, to start with it.
 ///
 /// # Errors
 /// All problems at once.
 pub fn load(file: &Path) -> Result<Loaded, LoadError> {
+    load_for(Occasion::Start, file)
+}
+
+/// The same to replace a configuration that serves: what has run out is a problem then.
+pub(crate) fn load_again(file: &Path) -> Result<Loaded, LoadError> {
+    load_for(Occasion::Reload, file)
+}
+
+fn load_for(occasion: Occasion, file: &Path) -> Result<Loaded, LoadError> {
     let text =
         std::fs::read_to_string(file).map_err(|source| LoadError::Unreadable { path: file.to_owned(), source })?;
     let name = file.display().to_string();
-    let loaded = pullgate_config::load(&name, &text, &System::beside(file)).map_err(LoadError::Problems)?;
+    let system = System { occasion, ..System::beside(file) };
+    let loaded = pullgate_config::load(&name, &text, &system).map_err(LoadError::Problems)?;
     Ok(Loaded { config: loaded.config, warnings: Warnings { file: name, text, list: loaded.warnings } })
 }

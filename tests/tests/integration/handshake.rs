@@ -16,7 +16,7 @@ async fn refused_with(verdict: &str, make: impl Fn(&Props) -> Option<Identity>) 
         };
         let refused = attempt(&stage, tls.versions(versions)).await;
         assert!(refused.alert().is_some(), "{versions:?}: {refused:?}");
-        let counted = format!(r#"pullgate_origin_pull_total{{host="shop",verdict="{verdict}"}}"#);
+        let counted = format!(r#"pullgate_origin_pull_total{{host="shop",trust="network",verdict="{verdict}"}}"#);
         stage.metric_becomes(&counted, f64::from(round)).await;
         let refusals = r#"pullgate_handshakes_total{host="shop",outcome="certificate_refused",resumed="false"}"#;
         stage.metric_becomes(refusals, f64::from(round)).await;
@@ -117,10 +117,16 @@ async fn certificates_that_pass() {
             assert_eq!(client.send(visit("shop.example.com", "/")).await.unwrap().status, 200, "{what} {versions:?}");
         }
         stage
-            .metric_becomes(r#"pullgate_origin_pull_total{host="shop",verdict="verified"}"#, f64::from(round) * 2.0)
+            .metric_becomes(
+                r#"pullgate_origin_pull_total{host="shop",trust="account",verdict="verified"}"#,
+                f64::from(round) * 2.0,
+            )
             .await;
     }
-    assert!(stage.metric(r#"pullgate_certificate_not_after_timestamp_seconds{host="shop",kind="observed"}"#) > 1e9);
+    assert!(
+        stage.metric(r#"pullgate_certificate_not_after_timestamp_seconds{host="shop",kind="observed",sha256=""}"#)
+            > 1e9
+    );
 }
 
 /// The expired CA of 2015 has the name, serial and key of today's; only its dates tell them apart.
@@ -143,7 +149,9 @@ async fn the_shared_ca_is_compiled_in_and_refuses_the_zones_own_certificate() {
     let refused = attempt(&stage, stage.tls()).await;
     assert_eq!(refused.alert(), Some(AlertDescription::UnknownCA));
     // 2029-11-01T17:00:00Z, its own end.
-    let end = stage.metric(r#"pullgate_certificate_not_after_timestamp_seconds{host="shop",kind="trust"}"#);
+    let end = stage.metric(
+        r#"pullgate_certificate_not_after_timestamp_seconds{host="shop",kind="trust",sha256="9a1ac2b4be15f9f2"}"#,
+    );
     assert!(end == 1_888_246_800.0, "{end}");
 }
 

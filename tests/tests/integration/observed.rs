@@ -24,7 +24,7 @@ async fn the_admin_listener_answers() {
     for series in [
         r#"pullgate_connections_total{listener="https",outcome="admitted"} 1"#,
         r#"pullgate_handshakes_total{host="shop",outcome="completed",resumed="false"} 1"#,
-        r#"pullgate_origin_pull_total{host="shop",verdict="verified"} 1"#,
+        r#"pullgate_origin_pull_total{host="shop",trust="account",verdict="verified"} 1"#,
         r#"pullgate_requests_total{code="200",host="shop",method="GET",route="all"} 1"#,
         r#"pullgate_request_duration_seconds_count{host="shop",route="all"} 1"#,
         r#"pullgate_ranges_prefixes{family="ipv4"} 16"#,

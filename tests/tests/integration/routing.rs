@@ -182,7 +182,7 @@ async fn policies_enforce_and_observe_in_order() {
     }
     let counted = |policy: &str, decision: &str, reason: &str| {
         stage.metric(&format!(
-            r#"pullgate_policy_decisions_total{{decision="{decision}",policy="{policy}",reason="{reason}"}}"#
+            r#"pullgate_policy_decisions_total{{decision="{decision}",host="open",policy="{policy}",reason="{reason}"}}"#
         ))
     };
     stage.access_lines(table.len()).await;

@@ -67,8 +67,12 @@ async fn a_connection_without_proof_reaches_no_guarded_host() {
         }
     }
     stage.assert_nothing_reached_the_origin();
-    let counted = r#"pullgate_policy_decisions_total{decision="refuse",policy="origin-pull",reason="proof_missing"}"#;
-    stage.metric_becomes(counted, 12.0).await;
+    for (host, requests) in [("shop", 8.0), ("blog", 4.0)] {
+        let counted = format!(
+            r#"pullgate_policy_decisions_total{{decision="refuse",host="{host}",policy="origin-pull",reason="proof_missing"}}"#
+        );
+        stage.metric_becomes(&counted, requests).await;
+    }
 }
 
 #[tokio::test]
@@ -79,10 +83,10 @@ async fn observe_lets_through_and_counts() {
         for mut client in Client::both(&stage, "watched.example.com", &tls).await {
             assert_eq!(client.ask("watched.example.com").await.unwrap().status, 200);
         }
-        let verdict = format!(r#"pullgate_origin_pull_total{{host="watched",verdict="{reason}"}}"#);
+        let verdict = format!(r#"pullgate_origin_pull_total{{host="watched",trust="network",verdict="{reason}"}}"#);
         stage.metric_becomes(&verdict, 2.0).await;
         let decision = format!(
-            r#"pullgate_policy_decisions_total{{decision="would_refuse",policy="origin-pull",reason="{reason}"}}"#
+            r#"pullgate_policy_decisions_total{{decision="would_refuse",host="watched",policy="origin-pull",reason="{reason}"}}"#
         );
         stage.metric_becomes(&decision, 2.0).await;
     }
@@ -120,8 +124,7 @@ async fn a_plain_listener_shows_nothing_of_a_guarded_host_but_its_own_answers() 
     assert_eq!(client.send(visit("open.example.com", "/")).await.unwrap().status, 200);
     // Observe counts what require would refuse.
     assert_eq!(client.send(visit("watched.example.com", "/")).await.unwrap().status, 200);
-    let counted =
-        r#"pullgate_policy_decisions_total{decision="would_refuse",policy="origin-pull",reason="plain_connection"}"#;
+    let counted = r#"pullgate_policy_decisions_total{decision="would_refuse",host="watched",policy="origin-pull",reason="plain_connection"}"#;
     stage.metric_becomes(counted, 1.0).await;
     let hosts: Vec<_> = stage.origin.ledger().iter().map(|entry| entry.header("host").unwrap().to_owned()).collect();
     assert_eq!(hosts, ["open.example.com", "watched.example.com"]);
@@ -177,5 +180,5 @@ async fn a_proof_ends_with_its_certificate() {
     };
     assert!(late.is_none(), "{late:?}");
     assert_eq!(stage.origin.ledger().len(), 2);
-    stage.metric_becomes(r#"pullgate_origin_pull_total{host="shop",verdict="expired"}"#, 1.0).await;
+    stage.metric_becomes(r#"pullgate_origin_pull_total{host="shop",trust="network",verdict="expired"}"#, 1.0).await;
 }

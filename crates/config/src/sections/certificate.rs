@@ -1,65 +1,92 @@
-//! Key `certificate` of a host.
+//! Key `certificate` of a host: one certificate, or several with keys of different kinds.
 
 use super::listeners::Shown;
 use super::{date, file};
-use crate::entry::Entry;
+use crate::entry::{Entry, Unique};
 use crate::loading::{Fault, Read};
 use crate::model::Certificate;
-use crate::section::{Inert, NOT_YET, Section};
+use crate::section::{Inert, Section};
 use crate::world::CertificateFault;
 use crate::yaml::Content;
 
-/// The certificate, where the host is shown on a listener that needs one; one that nobody would see is refused.
-pub(super) fn read(section: &mut Section<'_>, shown: Shown) -> Read<Option<Certificate>> {
+/// The certificates, where the host is shown on a listener that needs one; one that nobody would see is refused.
+pub(super) fn read(section: &mut Section<'_>, shown: Shown) -> Read<Vec<Certificate>> {
     let entry = section.entry("certificate");
     match (entry, shown) {
         (None, Shown::Tls) => {
             Err(section.demand("certificate", Fault::new("missing: an https listener serves this host")))
         }
-        (None, Shown::Plain | Shown::Nowhere | Shown::Unclear) => Ok(None),
-        (Some(entry), Shown::Tls | Shown::Unclear) => pair(&entry).map(Some),
+        (None, Shown::Plain | Shown::Nowhere | Shown::Unclear) => Ok(Vec::new()),
+        (Some(entry), Shown::Tls | Shown::Unclear) => certificates(&entry),
         (Some(entry), Shown::Plain | Shown::Nowhere) => {
-            let pair = pair(&entry);
+            let certificates = certificates(&entry);
             let useless =
                 entry.misplaced(Fault::new("no https listener serves this host").help("remove `certificate`"));
-            pair.and(Err(useless))
+            certificates.and(Err(useless))
         }
     }
 }
 
-fn pair(entry: &Entry<'_>) -> Read<Certificate> {
-    if let Content::List(_) = entry.node.content {
-        return Err(entry
-            .wrong(Fault::new(format!("a list of certificates is {NOT_YET}")).help("write one {chain: …, key: …}")));
+fn certificates(entry: &Entry<'_>) -> Read<Vec<Certificate>> {
+    // One key is shown to a client: which of two of one kind would be luck.
+    let mut kinds = Unique::new("a certificate with a key of the kind");
+    match entry.node.content {
+        Content::List(_) => {
+            entry.full_list("at least one {chain: …, key: …}", |item| certificate(item, &mut kinds))
+        }
+        _ => certificate(entry, &mut kinds).map(|one| vec![one]),
     }
+}
+
+fn certificate(entry: &Entry<'_>, kinds: &mut Unique) -> Read<Certificate> {
     entry.section(|section| {
         let mut found = (None, None);
-        let chain = section.required("chain", |entry| pem(found.0.insert(entry.clone())));
-        let key = section.required("key", |entry| pem(found.1.insert(entry.clone())));
-        section.later(&[("ocsp", Inert::Null), ("origin_ca", Inert::Nothing)]);
-        let ((chain_path, chain), (_, key)) = (chain?, key?);
-        if let (Some(chain_entry), Some(key_entry)) = found {
-            check(&chain_entry, &chain, &key_entry, &key)?;
+        let chain = section.required("chain", |entry| bytes(found.0.insert(entry.clone())));
+        let key = section.required("key", |entry| bytes(found.1.insert(entry.clone())));
+        let ocsp_entry = section.entry("ocsp");
+        let ocsp = ocsp_entry.as_ref().map(bytes).transpose();
+        section.later(&[("origin_ca", Inert::Nothing)]);
+        let ((chain_path, chain), (_, key), ocsp) = (chain?, key?, ocsp?);
+        let certificate = Certificate { chain_path: chain_path.into(), chain, key, ocsp: ocsp.map(|(_, der)| der) };
+        if let (Some(chain), Some(key)) = found {
+            check(&certificate, &Files { chain, key, ocsp: ocsp_entry }, kinds)?;
         }
-        Ok(Certificate { chain_path: chain_path.into(), chain, key })
+        Ok(certificate)
     })
 }
 
 /// A path and what the file holds.
-fn pem<'a>(entry: &Entry<'a>) -> Read<(&'a str, Vec<u8>)> {
+fn bytes<'a>(entry: &Entry<'a>) -> Read<(&'a str, Vec<u8>)> {
     let path = entry.typed::<&str>()?;
     Ok((path, file(entry, path)?))
 }
 
-fn check(chain_entry: &Entry<'_>, chain: &[u8], key_entry: &Entry<'_>, key: &[u8]) -> Read<()> {
-    let world = chain_entry.loading.world;
-    let check = world.check_certificate(chain, key).map_err(|fault| match fault {
-        CertificateFault::Chain(message) => chain_entry.wrong(Fault::new(message)),
-        CertificateFault::Key(message) => key_entry.wrong(Fault::new(message)),
-        CertificateFault::Mismatch => key_entry.wrong(Fault::new("this key does not belong to the certificate")),
-    })?;
+/// Where the files of a certificate are named.
+struct Files<'a> {
+    chain: Entry<'a>,
+    key: Entry<'a>,
+    ocsp: Option<Entry<'a>>,
+}
+
+fn check(certificate: &Certificate, files: &Files<'_>, kinds: &mut Unique) -> Read<()> {
+    let Files { chain, key, ocsp } = files;
+    let world = chain.loading.world;
+    let check = world.check_certificate(&certificate.chain, &certificate.key, certificate.ocsp.as_deref()).map_err(
+        |fault| match fault {
+            CertificateFault::Chain(message) => chain.wrong(Fault::new(message)),
+            CertificateFault::Key(message) => key.wrong(Fault::new(message)),
+            CertificateFault::Mismatch => key.wrong(Fault::new("this key does not belong to the certificate")),
+            CertificateFault::Ocsp(message) => ocsp.as_ref().unwrap_or(chain).wrong(Fault::new(message)),
+        },
+    )?;
+    kinds.claim(key, check.key)?;
     if check.not_after < world.now() {
-        chain_entry.warn(Fault::new(format!("the certificate expired on {}", date(check.not_after))));
+        chain.outdated(Fault::new(format!("the certificate expired on {}", date(check.not_after))))?;
     }
-    Ok(())
+    match (ocsp, check.ocsp_until) {
+        (Some(ocsp), Some(until)) if until < world.now() => {
+            ocsp.outdated(Fault::new(format!("the answer ran out on {} and is not stapled", date(until))))
+        }
+        _ => Ok(()),
+    }
 }

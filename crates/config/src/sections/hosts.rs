@@ -41,7 +41,7 @@ fn host(section: &mut Section<'_>, neighbours: &mut Neighbours<'_>) -> Read<Host
     if shown == Shown::Nowhere {
         section.map().warn(Fault::new("no listener serves this host"));
     }
-    let certificate = certificate::read(section, shown);
+    let certificates = certificate::read(section, shown);
     let origin_pull = section
         .required("origin_pull", |entry| entry.section(|section| origin_pull::read(section, &mut neighbours.trusts)));
     let visitor = section.subsection("visitor", visitor::read);
@@ -62,7 +62,7 @@ fn host(section: &mut Section<'_>, neighbours: &mut Neighbours<'_>) -> Read<Host
         policies: policies?,
         routes: routes?,
     };
-    Ok(Host { rule, certificate: certificate? })
+    Ok(Host { rule, certificates: certificates? })
 }
 
 fn name(entry: &Entry<'_>, names: &mut Unique) -> Read<HostName> {

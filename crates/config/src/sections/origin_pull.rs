@@ -1,11 +1,12 @@
 //! Key `origin_pull` of a host, and the trust that hosts share.
 
+use super::date;
 use crate::closest::did_you_mean;
 use crate::entry::Entry;
 use crate::loading::{Fault, Read};
-use crate::section::{Inert, Section};
+use crate::section::Section;
 use crate::yaml::{Content, Node};
-use pullgate_policy::origin_pull::{Anchor, OriginPull, Trust, TrustId};
+use pullgate_policy::origin_pull::{Anchor, NotAPin, OriginPull, Pin, RevocationList, Trust, TrustId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -25,25 +26,43 @@ const CLOUDFLARE: &str = "cloudflare";
 
 pub(super) fn read(section: &mut Section<'_>, trusts: &mut Trusts) -> Read<OriginPull> {
     let mode = section.required("mode", Entry::typed);
-    let list = section.entry("trust");
-    let rule = match mode {
-        Ok(Mode::Off) => useless(list).map(|()| OriginPull::Off),
-        Ok(Mode::Observe) => trust(section.map(), list, trusts).map(OriginPull::Observe),
-        Ok(Mode::Require) => trust(section.map(), list, trusts).map(OriginPull::Require),
-        Err(reported) => trust(section.map(), list, trusts).and(Err(reported)),
-    };
-    section.later(&[("pins", Inert::EmptyList), ("crl", Inert::Null)]);
-    rule
+    let keys = Keys { trust: section.entry("trust"), pins: section.entry("pins"), crl: section.entry("crl") };
+    match mode {
+        Ok(Mode::Off) => keys.useless().map(|()| OriginPull::Off),
+        Ok(Mode::Observe) => trust(section.map(), &keys, trusts).map(OriginPull::Observe),
+        Ok(Mode::Require) => trust(section.map(), &keys, trusts).map(OriginPull::Require),
+        Err(reported) => trust(section.map(), &keys, trusts).and(Err(reported)),
+    }
 }
 
-/// Where no certificate is asked for, a trust would only look like protection; the default may stand there.
-fn useless(list: Option<Entry<'_>>) -> Read<()> {
-    match list {
-        Some(list) if !is_default(&list) => {
-            let fault = Fault::new("`mode: off` asks for no certificate, so nothing is trusted");
-            Err(list.misplaced(fault.help("remove `trust`, or write mode: observe")))
+/// The keys that say which certificates are accepted.
+struct Keys<'a> {
+    trust: Option<Entry<'a>>,
+    pins: Option<Entry<'a>>,
+    crl: Option<Entry<'a>>,
+}
+
+impl Keys<'_> {
+    /// Where no certificate is asked for, these would only look like protection; the defaults may stand there.
+    fn useless(&self) -> Read<()> {
+        let given = [
+            ("trust", self.trust.as_ref().filter(|list| !is_default(list))),
+            (
+                "pins",
+                self.pins
+                    .as_ref()
+                    .filter(|list| !matches!(&list.node.content, Content::List(items) if items.is_empty())),
+            ),
+            ("crl", self.crl.as_ref()),
+        ];
+        let mut result = Ok(());
+        for (key, entry) in given {
+            if let Some(entry) = entry {
+                let fault = Fault::new("`mode: off` asks for no certificate, so none is judged");
+                result = Err(entry.misplaced(fault.help(format!("remove `{key}`, or write mode: observe"))));
+            }
         }
-        _ => Ok(()),
+        result
     }
 }
 
@@ -58,10 +77,59 @@ fn is_default(list: &Entry<'_>) -> bool {
     }
 }
 
-fn trust(map: &Entry<'_>, list: Option<Entry<'_>>, trusts: &mut Trusts) -> Read<Arc<Trust>> {
-    let Some(list) = list else { return build(map, anchors(map, CLOUDFLARE)?, trusts) };
-    let lists = list.full_list("cloudflare, or the PEM file of a CA", |item| anchors(item, item.typed()?))?;
-    build(&list, lists.into_iter().flatten().collect(), trusts)
+fn trust(map: &Entry<'_>, keys: &Keys<'_>, trusts: &mut Trusts) -> Read<Arc<Trust>> {
+    let anchors = match &keys.trust {
+        None => anchors(map, CLOUDFLARE),
+        Some(list) => list
+            .full_list("cloudflare, or the PEM file of a CA", |item| anchors(item, item.typed()?))
+            .map(|lists| lists.into_iter().flatten().collect()),
+    };
+    let pins = keys.pins.as_ref().map_or(Ok(Vec::new()), |list| list.list(pin));
+    let lists = keys.crl.as_ref().map_or(Ok(Vec::new()), revocations);
+    let (anchors, pins, lists) = (anchors?, pins?, lists?);
+    let at = keys.trust.as_ref().unwrap_or(map);
+    let trust = Trust::new(anchors, map.loading.world.now()).map_err(|error| at.wrong(Fault::new(error)))?;
+    let trust = trust.with_pins(pins).with_revocations(lists);
+    if let Some(crl) = &keys.crl {
+        covers(crl, &trust)?;
+    }
+    Ok(Arc::clone(trusts.entry(trust.id()).or_insert_with(|| Arc::new(trust))))
+}
+
+fn pin(item: &Entry<'_>) -> Read<Pin> {
+    item.parsed(|text| {
+        text.parse().map_err(|error: NotAPin| {
+            Fault::new(error).help(
+                "openssl x509 -in origin-pull.pem -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64",
+            )
+        })
+    })
+}
+
+fn revocations(entry: &Entry<'_>) -> Read<Vec<RevocationList>> {
+    let path = entry.typed::<&str>()?;
+    let lists = RevocationList::from_pem(&super::file(entry, path)?)
+        .map_err(|error| entry.wrong(Fault::new(format!("`{path}`: {error}"))))?;
+    let now = entry.loading.world.now();
+    for list in lists.iter().filter(|list| !list.in_force(now)) {
+        let message =
+            format!("{list} is not in force: it ends {}, and what it covers is refused", date(list.next_update()));
+        entry.outdated(Fault::new(message).help("fetch a new one from the CA"))?;
+    }
+    Ok(lists)
+}
+
+/// A CA without a list could admit nobody.
+fn covers(crl: &Entry<'_>, trust: &Trust) -> Read<()> {
+    let mut result = Ok(());
+    for anchor in trust.uncovered(crl.loading.world.now()) {
+        let message = format!(
+            "no list here is issued by {}, so that every certificate under it would be refused",
+            anchor.subject()
+        );
+        result = Err(crl.wrong(Fault::new(message).help("add its list to the file, or remove the CA from `trust`")));
+    }
+    result
 }
 
 fn anchors(entry: &Entry<'_>, name: &str) -> Read<Vec<Anchor>> {
@@ -78,9 +146,4 @@ fn anchors(entry: &Entry<'_>, name: &str) -> Read<Vec<Anchor>> {
         entry.warn(Fault::new(format!("a CA that is not in force matches nothing: {anchor}")));
     }
     Ok(anchors)
-}
-
-fn build(entry: &Entry<'_>, anchors: Vec<Anchor>, trusts: &mut Trusts) -> Read<Arc<Trust>> {
-    let trust = Trust::new(anchors, entry.loading.world.now()).map_err(|error| entry.wrong(Fault::new(error)))?;
-    Ok(Arc::clone(trusts.entry(trust.id()).or_insert_with(|| Arc::new(trust))))
 }

@@ -7,9 +7,10 @@ use crate::entry::{Entry, Unique};
 use crate::loading::{Fault, Read};
 use crate::section::{NOT_YET, Section};
 use pullgate_policy::Networks;
+use pullgate_policy::TrustLevel;
 use pullgate_policy::decide::ORIGIN_PULL;
 use pullgate_policy::hosts::normal_name;
-use pullgate_policy::policies::{Attached, ClientNetworks, Mode, Policy, Workers};
+use pullgate_policy::policies::{Attached, ClientNetworks, Mode, Policy, Proof, Workers};
 use std::sync::Arc;
 
 /// The kinds of policies that there are.
@@ -17,16 +18,18 @@ use std::sync::Arc;
 #[serde(rename_all = "kebab-case")]
 enum Kind {
     ClientNetworks,
+    Proof,
     Workers,
 }
 
 /// Kinds that the reference describes and this version does not have.
-const LATER: [&str; 8] =
-    ["proof", "edge-secret", "access", "client-certificate", "countries", "rate-limit", "expression", "forward-auth"];
+const LATER: [&str; 7] =
+    ["edge-secret", "access", "client-certificate", "countries", "rate-limit", "expression", "forward-auth"];
 
 fn rule(kind: Kind, section: &mut Section<'_>) -> Read<Arc<dyn Policy>> {
     match kind {
         Kind::ClientNetworks => client_networks(section),
+        Kind::Proof => proof(section),
         Kind::Workers => workers(section),
     }
 }
@@ -41,6 +44,24 @@ fn client_networks(section: &mut Section<'_>) -> Read<Arc<dyn Policy>> {
             .wrong(Fault::new("a policy without networks decides nothing").help("give allow or deny a network")));
     }
     Ok(Arc::new(ClientNetworks::new(Networks::new(allow), Networks::new(deny))))
+}
+
+/// The levels that can be demanded; `none` would demand nothing.
+#[derive(Debug, Clone, Copy, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Least {
+    Network,
+    Edge,
+    Account,
+}
+
+fn proof(section: &mut Section<'_>) -> Read<Arc<dyn Policy>> {
+    let least = section.required("least", Entry::typed);
+    Ok(Arc::new(Proof::new(match least? {
+        Least::Network => TrustLevel::Network,
+        Least::Edge => TrustLevel::Edge,
+        Least::Account => TrustLevel::Account,
+    })))
 }
 
 fn workers(section: &mut Section<'_>) -> Read<Arc<dyn Policy>> {

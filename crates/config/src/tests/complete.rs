@@ -44,8 +44,8 @@ fn the_least_file_gets_the_defaults_of_the_reference() {
     let (body_timeout, write_timeout, idle_timeout) = (seconds(60), seconds(60), seconds(920));
     assert_eq!(*limits, Limits { handshake_timeout, header_timeout, body_timeout, write_timeout, idle_timeout });
 
-    let [Host { rule, certificate }] = hosts.as_slice() else { panic!("{hosts:?}") };
-    let certificate = certificate.as_ref().unwrap();
+    let [Host { rule, certificates }] = hosts.as_slice() else { panic!("{hosts:?}") };
+    let [certificate] = certificates.as_slice() else { panic!("{certificates:?}") };
     assert_eq!(certificate.chain_path.to_str(), Some("shop.pem"));
     assert_eq!((certificate.chain.as_slice(), certificate.key.as_slice()), (&b"chain 1 until 2027"[..], &b"key 1"[..]));
     assert!(!rule.default && matches!(rule.origin_pull, OriginPull::Require(_)));
@@ -100,7 +100,10 @@ fn hosts_become_rules() {
     assert_eq!(rule.headers.remove, ["x-debug"]);
     assert!(rule.response_headers.remove.is_empty() && rule.response_headers.set.len() == 1);
     assert!(matches!(redirect.rule.origin_pull, OriginPull::Off));
-    assert!(redirect.certificate.is_none() && api.certificate.is_some());
+    assert_eq!(shop.certificates[0].ocsp.as_deref(), Some(&b"ocsp 1 until 2027"[..]));
+    let chains: Vec<_> = api.certificates.iter().map(|certificate| certificate.chain_path.to_str().unwrap()).collect();
+    assert_eq!((chains, &api.certificates[1].ocsp), (vec!["shop.pem", "rsa.pem"], &None));
+    assert!(redirect.certificates.is_empty() && shop.certificates.len() == 1);
 }
 
 #[test]
@@ -122,11 +125,12 @@ fn policies_keep_their_order_labels_and_modes() {
     let listed = |policies: &[pullgate_policy::Attached]| -> Vec<(String, Mode)> {
         policies.iter().map(|attached| (attached.label.to_string(), attached.mode)).collect()
     };
-    let expected = [("client-networks".to_owned(), Mode::Enforce), ("our-workers".to_owned(), Mode::Observe)];
-    assert_eq!(listed(&rule.policies), expected);
+    let expected = [("client-networks", Mode::Enforce), ("our-workers", Mode::Observe), ("proof", Mode::Enforce)];
+    assert_eq!(listed(&rule.policies), expected.map(|(label, mode)| (label.to_owned(), mode)));
     assert_eq!(listed(&rule.routes[1].policies), [("workers".to_owned(), Mode::Enforce)]);
     let shown = format!("{:?}", rule.policies[1].policy);
     assert!(shown.contains("\"example.com\""), "{shown}");
+    assert_eq!(format!("{:?}", rule.policies[2].policy), "Proof { least: Account }");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What loads and deserves a word.
 
 use super::*;
+use crate::Occasion;
 
 fn check(text: &str, expected: &[(&str, &str)]) {
     let warnings = right(text).warnings;
@@ -48,4 +49,32 @@ upstreams:";
 fn a_network_with_more_bits_than_its_prefix() {
     let text = with(MINIMAL, "8443\"}", "8443\", sources: [10.0.0.7/8, \"::ffff:10.0.0.0/104\"]}");
     check(&text, &[("3:51 listeners[0].sources[0]", "10.0.0.7/8 means 10.0.0.0/8")]);
+}
+
+/// What has run out is let in at the start, where nothing better serves, and refused at a reload.
+#[test]
+fn what_has_run_out_warns_at_the_start_and_is_refused_at_a_reload() {
+    let table = [
+        ("chain: shop.pem", "chain: old.pem", "7:26 hosts[0].certificate.chain", "the certificate expired on"),
+        (
+            "key: shop.key",
+            "key: shop.key, ocsp: old.ocsp",
+            "7:57 hosts[0].certificate.ocsp",
+            "ran out on 2024-12-31T18:00:00Z and is not stapled",
+        ),
+        (
+            "{mode: require}",
+            "{mode: require, trust: [ca.pem], crl: ca-old.crl}",
+            "8:56 hosts[0].origin_pull.crl",
+            "it ends 2025-01-01T00:00:00Z, and what it covers is refused",
+        ),
+    ];
+    for (from, to, at, message) in table {
+        let text = with(MINIMAL, from, to);
+        check(&text, &[(at, message)]);
+        let reloading = Village { occasion: Occasion::Reload, ..Village::default() };
+        let problems = load("test.yaml", &text, &reloading).unwrap_err();
+        let [problem] = problems.list() else { panic!("{problems}") };
+        assert!(place(problem) == at && problem.message.contains(message), "{problems}");
+    }
 }

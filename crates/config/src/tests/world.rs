@@ -1,8 +1,11 @@
 //! A world in memory: a clock that stands still, a few files, a few names.
 
-use crate::world::{CertificateCheck, CertificateFault, World};
+use crate::world::{CertificateCheck, CertificateFault, Occasion, World};
 use ipnet::IpNet;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyPair, SerialNumber,
+    date_time_ymd,
+};
 use rustls_pki_types::UnixTime;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -19,6 +22,8 @@ pub(super) const NOW: u64 = 1_767_225_600;
 pub(super) struct Village {
     pub(super) files: HashMap<PathBuf, Vec<u8>>,
     pub(super) variables: HashMap<String, String>,
+    /// What the load is for.
+    pub(super) occasion: Occasion,
     /// What was read, in order.
     pub(super) read: RefCell<Vec<PathBuf>>,
 }
@@ -30,6 +35,11 @@ impl Default for Village {
             ("shop.key", "key 1"),
             ("old.pem", "chain 1 until 2025"),
             ("other.key", "key 2"),
+            ("rsa.pem", "chain 2 until 2027"),
+            ("third.pem", "chain 3 until 2027"),
+            ("third.key", "key 3"),
+            ("shop.ocsp", "ocsp 1 until 2027"),
+            ("old.ocsp", "ocsp 1 until 2025"),
             ("broken.pem", "nothing"),
             ("broken.key", "SECRET-BYTES"),
             ("ranges.txt", "173.245.48.0/20\n2400:cb00::/32\n"),
@@ -50,28 +60,56 @@ impl Default for Village {
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
+            occasion: Occasion::Start,
             read: RefCell::default(),
         }
     }
 }
 
 /// CAs are made once: a key costs more than a load.
-static CAS: LazyLock<[(&str, Vec<u8>); 3]> = LazyLock::new(|| {
+static CAS: LazyLock<[(&str, Vec<u8>); 6]> = LazyLock::new(|| {
+    let key = KeyPair::generate().unwrap();
+    let (params, in_force) = ca("in force", 2020, 2030, &key);
+    let list = |end: i32| crl(&params, &key, end);
     [
-        ("ca.pem", ca("in force", 2020, 2030)),
-        ("ca-old.pem", ca("old", 2010, 2020)),
-        ("ca-new.pem", ca("new", 2027, 2030)),
+        ("ca.pem", in_force),
+        ("ca-old.pem", ca("old", 2010, 2020, &key).1),
+        ("ca-new.pem", ca("new", 2027, 2030, &key).1),
+        ("ca-two.pem", ca("two", 2020, 2030, &key).1),
+        ("ca.crl", list(2027)),
+        ("ca-old.crl", list(2025)),
     ]
 });
 
 /// A CA in PEM form.
-fn ca(name: &str, from: i32, to: i32) -> Vec<u8> {
+fn ca(name: &str, from: i32, to: i32, key: &KeyPair) -> (CertificateParams, Vec<u8>) {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.not_before = date_time_ymd(from, 1, 1);
     params.not_after = date_time_ymd(to, 1, 1);
-    params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem().into_bytes()
+    let pem = params.self_signed(key).unwrap().pem().into_bytes();
+    (params, pem)
+}
+
+/// A CA's empty revocation list in PEM form.
+fn crl(ca: &CertificateParams, key: &KeyPair, end: i32) -> Vec<u8> {
+    let params = CertificateRevocationListParams {
+        this_update: date_time_ymd(2024, 1, 1),
+        next_update: date_time_ymd(end, 1, 1),
+        crl_number: SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: Vec::new(),
+        key_identifier_method: ca.key_identifier_method.clone(),
+    };
+    params.signed_by(&Issuer::from_params(ca, key)).unwrap().pem().unwrap().into_bytes()
+}
+
+/// The ID and the end in `KIND ID until YEAR`.
+fn until<'a>(text: &'a str, kind: &str) -> Option<(&'a str, UnixTime)> {
+    let (id, year) = text.strip_prefix(kind)?.split_once(" until ")?;
+    let seconds = (year.parse::<u64>().ok()? - 1970) * 31_557_600;
+    Some((id, UnixTime::since_unix_epoch(Duration::from_secs(seconds))))
 }
 
 impl World for Village {
@@ -96,17 +134,33 @@ impl World for Village {
         }
     }
 
-    /// A chain is `chain ID until YEAR`, its key `key ID`.
-    fn check_certificate(&self, chain: &[u8], key: &[u8]) -> Result<CertificateCheck, CertificateFault> {
-        let (chain, key) = (String::from_utf8_lossy(chain), String::from_utf8_lossy(key));
-        let chain = chain.strip_prefix("chain ").and_then(|rest| rest.split_once(" until "));
-        let (id, year) = chain.ok_or_else(|| CertificateFault::Chain("no certificate in it".into()))?;
+    fn occasion(&self) -> Occasion {
+        self.occasion
+    }
+
+    /// A chain is `chain ID until YEAR`, its key `key ID`, an answer for it `ocsp ID until YEAR`. Even IDs are RSA's.
+    fn check_certificate(
+        &self,
+        chain: &[u8],
+        key: &[u8],
+        ocsp: Option<&[u8]>,
+    ) -> Result<CertificateCheck, CertificateFault> {
+        let [chain, key] = [chain, key].map(String::from_utf8_lossy);
+        let (id, not_after) =
+            until(&chain, "chain ").ok_or_else(|| CertificateFault::Chain("no certificate in it".into()))?;
         let key = key.strip_prefix("key ").ok_or_else(|| CertificateFault::Key("no private key in it".into()))?;
         if id != key {
             return Err(CertificateFault::Mismatch);
         }
-        let end: u64 = (year.parse::<u64>().unwrap() - 1970) * 31_557_600;
-        Ok(CertificateCheck { not_after: UnixTime::since_unix_epoch(Duration::from_secs(end)) })
+        let ocsp_until = match ocsp.map(String::from_utf8_lossy) {
+            None => None,
+            Some(text) => match until(&text, "ocsp ") {
+                Some((answered, end)) if answered == id => Some(end),
+                _ => return Err(CertificateFault::Ocsp("no answer for this certificate in it".into())),
+            },
+        };
+        let key = if id.parse::<u32>().unwrap() % 2 == 0 { "RSA" } else { "ECDSA" };
+        Ok(CertificateCheck { not_after, key, ocsp_until })
     }
 
     fn ranges(&self, list: &[u8]) -> Result<Vec<IpNet>, String> {

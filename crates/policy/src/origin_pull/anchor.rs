@@ -19,8 +19,22 @@ const SHARED_KEY: [u8; 32] = [
     0x10, 0xc4, 0x97, 0x66, 0xca, 0x89, 0x9f, 0x8f, 0x99, 0xb0, 0x7d, 0xa3, 0x4c,
 ];
 
-/// What the first line of every PEM section holds (RFC 7468 section 2).
-const BEGIN: &[u8] = b"-BEGIN ";
+/// SHA-256 of the SubjectPublicKeyInfo of Cloudflare's Origin CA roots, ECC and RSA
+/// (<https://developers.cloudflare.com/ssl/origin-configuration/origin-ca/>).
+const ORIGIN_CA_KEYS: [[u8; 32]; 2] = [
+    [
+        0x91, 0x14, 0xb3, 0x91, 0x6b, 0x64, 0x57, 0xdb, 0xf1, 0x9b, 0x6f, 0xc0, 0x4e, 0xa6, 0xb6, 0x1a, 0xa3, 0x3a,
+        0x98, 0x66, 0x8e, 0x71, 0xa0, 0x1b, 0xa6, 0x0c, 0x08, 0xf8, 0xa5, 0x16, 0x7d, 0x5e,
+    ],
+    [
+        0xb6, 0xe8, 0xc8, 0xca, 0x4c, 0x7c, 0xa5, 0xe6, 0x93, 0x4e, 0xfe, 0xa0, 0x31, 0x36, 0x49, 0x27, 0xbb, 0xfe,
+        0xdf, 0x08, 0x62, 0x29, 0x49, 0x9a, 0x60, 0xd8, 0x3b, 0x5d, 0x58, 0x72, 0x22, 0xb7,
+    ],
+];
+
+/// The shared CA's distinguished name.
+const SHARED_NAME: &str =
+    "C=US, O=CloudFlare, Inc., OU=Origin Pull, L=San Francisco, ST=California, CN=origin-pull.cloudflare.net";
 
 /// A CA certificate that chains may end at.
 #[derive(Debug, Clone)]
@@ -47,6 +61,11 @@ pub enum AnchorError {
     /// The certificate is not one of a CA.
     #[error("{0} is not a CA certificate (basicConstraints CA:TRUE is missing)")]
     NotCa(String),
+    /// The certificate is a root of Cloudflare's Origin CA.
+    #[error(
+        "{0} is Cloudflare's Origin CA, which issues certificates to every account: as trust it would admit anybody"
+    )]
+    OriginCa(String),
 }
 
 impl Anchor {
@@ -62,11 +81,14 @@ impl Anchor {
         let anchor = webpki::anchor_from_trusted_cert(der)
             .map_err(|error| AnchorError::Malformed(error.to_string()))?
             .to_owned();
-        let shared = <[u8; 32]>::from(Sha256::digest(parsed.public_key().raw)) == SHARED_KEY;
+        let key = <[u8; 32]>::from(Sha256::digest(parsed.public_key().raw));
+        if ORIGIN_CA_KEYS.contains(&key) {
+            return Err(AnchorError::OriginCa(parsed.subject().to_string()));
+        }
         Ok(Self {
             anchor,
             subject: parsed.subject().to_string().into(),
-            level: if shared { TrustLevel::Edge } else { TrustLevel::Account },
+            level: level_of(&parsed, key),
             not_before: seconds(parsed.validity().not_before.timestamp()),
             not_after: seconds(parsed.validity().not_after.timestamp()),
             path_length: parsed.basic_constraints().ok().flatten().and_then(|found| found.value.path_len_constraint),
@@ -85,8 +107,7 @@ impl Anchor {
         if anchors.is_empty() {
             return Err(AnchorError::Pem("the text has no CERTIFICATE section".into()));
         }
-        // The parser passes over sections of another kind and over those whose first line is damaged or indented.
-        let begun = pem.windows(BEGIN.len()).filter(|window| *window == BEGIN).count();
+        let begun = super::pem_sections(pem);
         if begun != anchors.len() {
             return Err(AnchorError::Pem(format!("{begun} sections begin, {} are of a CERTIFICATE", anchors.len())));
         }
@@ -130,6 +151,17 @@ impl Anchor {
         self.path_length.is_none_or(|most| intermediates <= usize::try_from(most).unwrap_or(usize::MAX))
     }
 
+    /// The certificate's SHA-256, which tells two CAs of one name and key apart.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        hex(&self.fingerprint)
+    }
+
+    /// The subject's distinguished name in DER, as certificates and lists below it name their issuer.
+    pub(super) fn name(&self) -> &[u8] {
+        &self.anchor.subject
+    }
+
     pub(super) fn fingerprint(&self) -> [u8; 32] {
         self.fingerprint
     }
@@ -137,6 +169,13 @@ impl Anchor {
     pub(super) fn trust_anchor(&self) -> &TrustAnchor<'static> {
         &self.anchor
     }
+}
+
+/// The key decides. A CA under Cloudflare's name, or issued under it, counts as Cloudflare's as well: a successor with another key, or
+/// an intermediate, must not pass for the operator's own.
+fn level_of(ca: &X509Certificate<'_>, key: [u8; 32]) -> TrustLevel {
+    let named = [ca.subject(), ca.issuer()].iter().any(|name| name.to_string() == SHARED_NAME);
+    if key == SHARED_KEY || named { TrustLevel::Edge } else { TrustLevel::Account }
 }
 
 impl fmt::Display for Anchor {

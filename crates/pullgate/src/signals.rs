@@ -1,0 +1,54 @@
+//! The signals that a running gateway takes.
+
+use std::io;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// What a signal tells the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// SIGHUP: load the configuration again.
+    Reload,
+    /// SIGTERM: finish what is open, then end.
+    Drain,
+    /// SIGINT: end at once.
+    Stop,
+}
+
+/// The signals, from the moment they are listened for.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Starts to listen. Call it on a runtime.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// The next signal; of several at once, the one that ends the process.
+    pub async fn next(&mut self) -> Told {
+        tokio::select! {
+            biased;
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.terminate.recv() => Told::Drain,
+            _ = self.hang_up.recv() => Told::Reload,
+        }
+    }
+
+    /// Waits for a signal that ends the process: a gateway that drains loads no configuration.
+    pub async fn end(&mut self) {
+        while self.next().await == Told::Reload {
+            log::warn!("SIGHUP while draining: the configuration is not loaded again");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! `pullgate check --would-refuse`: what a running gateway let pass in observe mode, by host, before anybody enforces it.
+
+use crate::healthcheck::{Unhealthy, ask};
+use pullgate_config::Config;
+use pullgate_policy::OriginPull;
+use pullgate_policy::decide::ORIGIN_PULL;
+use serde_json::{Value, json};
+use std::fmt;
+
+/// What was observed, host by host, since the gateway started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// In the configuration's order.
+    pub hosts: Vec<HostReport>,
+}
+
+/// What was observed on one host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostReport {
+    /// Its label.
+    pub host: String,
+    /// `off`, `observe` or `require`.
+    pub mode: &'static str,
+    /// Handshakes with a certificate that `require` takes; none where the host asks for no certificate.
+    pub verified: Option<u64>,
+    /// Handshakes whose certificate `require` refuses, by verdict.
+    pub refused: Vec<(String, u64)>,
+    /// Requests that passed in observe mode and that enforcing would refuse, by policy and reason.
+    pub requests: Vec<(String, String, u64)>,
+}
+
+/// Asks the gateway that runs with a configuration.
+///
+/// # Errors
+/// When its admin listener does not answer.
+pub fn would_refuse(config: &Config) -> Result<Report, Unhealthy> {
+    ask(config.admin.address, "/metrics").map(|text| Report::of(config, &text))
+}
+
+impl Report {
+    fn of(config: &Config, text: &str) -> Self {
+        let samples: Vec<Sample<'_>> = text.lines().filter_map(Sample::parse).collect();
+        let hosts = config.hosts.iter().map(|host| {
+            let rule = &host.rule;
+            let mode = match rule.origin_pull {
+                OriginPull::Off => "off",
+                OriginPull::Observe(_) => "observe",
+                OriginPull::Require(_) => "require",
+            };
+            HostReport::of(rule.name.as_str(), mode, &samples)
+        });
+        Self { hosts: hosts.collect() }
+    }
+
+    /// Whether enforcing now would refuse nothing that was seen, and enough was seen to say so.
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        self.hosts.iter().all(|host| host.requests.is_empty() && !host.is_unseen() && !host.refuses_handshakes())
+    }
+
+    /// The same for machines.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let hosts = self.hosts.iter().map(|host| {
+            let refused = host.refused.iter().map(|(verdict, count)| json!({"verdict": verdict, "count": count}));
+            let requests = host
+                .requests
+                .iter()
+                .map(|(policy, reason, count)| json!({"policy": policy, "reason": reason, "count": count}));
+            json!({
+                "host": host.host,
+                "mode": host.mode,
+                "verified": host.verified,
+                "refused": refused.collect::<Vec<_>>(),
+                "would_refuse": requests.collect::<Vec<_>>(),
+            })
+        });
+        json!({"clear": self.is_clear(), "hosts": hosts.collect::<Vec<_>>()})
+    }
+}
+
+impl HostReport {
+    fn of(host: &str, mode: &'static str, samples: &[Sample<'_>]) -> Self {
+        let of_host = |name: &'static str| {
+            samples.iter().filter(move |sample| sample.name == name && sample.label("host") == Some(host))
+        };
+        let handshakes = || of_host("pullgate_origin_pull_total");
+        let is_verified = |sample: &&Sample<'_>| sample.label("verdict") == Some("verified");
+        let refused = handshakes().filter(|sample| !is_verified(sample) && sample.value > 0);
+        let observed = of_host("pullgate_policy_decisions_total")
+            .filter(|sample| sample.label("decision") == Some("would_refuse") && sample.value > 0);
+        let text = |sample: &Sample<'_>, label: &str| sample.label(label).unwrap_or_default().to_owned();
+        Self {
+            host: host.to_owned(),
+            mode,
+            verified: (mode != "off").then(|| handshakes().filter(is_verified).map(|sample| sample.value).sum()),
+            refused: refused.map(|sample| (text(sample, "verdict"), sample.value)).collect(),
+            requests: observed.map(|sample| (text(sample, "policy"), text(sample, "reason"), sample.value)).collect(),
+        }
+    }
+
+    /// Whether a certificate is observed and nobody has shown one yet.
+    fn is_unseen(&self) -> bool {
+        self.mode == "observe" && self.verified == Some(0)
+    }
+
+    /// What observe mode let pass; what `require` refuses is refused already.
+    fn refuses_handshakes(&self) -> bool {
+        self.mode == "observe" && !self.refused.is_empty()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.hosts.iter().map(|host| host.host.chars().count()).max().unwrap_or(0).max("host".len());
+        writeln!(
+            f,
+            "{:width$}  {:8}  {:>10}  {:>10}  requests that enforcing would refuse",
+            "host", "mode", "verified", "refused"
+        )?;
+        for host in &self.hosts {
+            let refused: u64 = host.refused.iter().map(|(_, count)| count).sum();
+            let (verified, refused) = match host.verified {
+                Some(verified) => (verified.to_string(), refused.to_string()),
+                None => ("-".to_owned(), "-".to_owned()),
+            };
+            writeln!(f, "{:width$}  {:8}  {verified:>10}  {refused:>10}  {}", host.host, host.mode, requests(host))?;
+        }
+        for host in self.hosts.iter().filter(|host| host.is_unseen()) {
+            writeln!(f, "{}: no certificate was verified yet: there is nothing to go by", host.host)?;
+        }
+        for host in self.hosts.iter().filter(|host| !host.refused.is_empty()) {
+            let verdicts: Vec<_> = host.refused.iter().map(|(verdict, count)| format!("{verdict} {count}")).collect();
+            writeln!(f, "{}: handshakes with a certificate that is not taken: {}", host.host, verdicts.join(", "))?;
+        }
+        let verdict = if self.is_clear() {
+            "clear: enforcing would have refused nothing since the gateway started"
+        } else {
+            "not clear: find out who they are (the access log names them as `would_refuse`) before you enforce"
+        };
+        writeln!(f, "{verdict}")
+    }
+}
+
+fn requests(host: &HostReport) -> String {
+    if host.requests.is_empty() {
+        return "0".to_owned();
+    }
+    let total: u64 = host.requests.iter().map(|(_, _, count)| count).sum();
+    let reasons = host.requests.iter().map(|(policy, reason, count)| match policy.as_str() {
+        ORIGIN_PULL => format!("{reason} {count}"),
+        _ => format!("{policy}: {reason} {count}"),
+    });
+    format!("{total} ({})", reasons.collect::<Vec<_>>().join(", "))
+}
+
+/// One line of the exposition, as the gateway's own series are written: no label holds a quote, comma or backslash.
+#[derive(Debug)]
+struct Sample<'a> {
+    name: &'a str,
+    labels: &'a str,
+    value: u64,
+}
+
+impl<'a> Sample<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let (name, rest) = line.split_once('{')?;
+        let (labels, value) = rest.split_once("} ")?;
+        Some(Self { name, labels, value: value.parse().ok()? })
+    }
+
+    fn label(&self, name: &str) -> Option<&'a str> {
+        self.labels.split(',').find_map(|pair| {
+            let (key, value) = pair.split_once('=')?;
+            (key == name).then(|| value.trim_matches('"'))
+        })
+    }
+}
