@@ -28,7 +28,7 @@ impl fmt::Display for Report {
                     columns = self.columns(true);
                     heading(f, &columns)?;
                 }
-                writeln!(f, "{}: {}", row.group.title(), row.group.stems_from())?;
+                writeln!(f, "{} ({})", row.group.title(), row.group.stems_from())?;
             }
             write_line(f, row.name, &row.cells, &columns, |at| attack_cell(&row.cells[at].1))?;
         }
