@@ -2,13 +2,14 @@
 
 CARGO ?= cargo
 
-.PHONY: help setup build check-conf test lint demo bench bench-peers
+.PHONY: help setup build check-conf test lint demo bypass bench bench-peers
 
 help:
 	@echo 'make demo         the main job on this machine: a play-acted Cloudflare, the gateway, an origin'
 	@echo 'make demo ONCE=1  the same, ending after the five requests'
 	@echo 'make test         every check and every test'
 	@echo 'make check-conf   throw-away certificates for conf/, and pullgate check for each file'
+	@echo 'make bypass       the known origin-pull bypasses against Pullgate and nginx, as tables'
 	@echo 'make bench        what a decision costs (criterion)'
 	@echo 'make bench-peers  CPU per handshake and per request, beside nginx'
 
@@ -34,6 +35,9 @@ test: lint
 	$(CARGO) build --locked --workspace --all-targets
 	$(CARGO) test --locked --workspace --exclude pullgate-tests
 	$(CARGO) test --locked --package pullgate-tests --lib --test integration
+
+bypass: setup
+	tests/bypass/run
 
 bench: setup
 	$(CARGO) bench --locked --package pullgate-benches

@@ -6,7 +6,10 @@ use std::{
     net::{IpAddr, SocketAddr},
     pin::Pin,
     process::Stdio,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -25,16 +28,18 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
-    AlertDescription, ClientConfig, HandshakeKind, NamedGroup, ProtocolVersion, RootCertStore, SignatureScheme,
+    AlertDescription, ClientConfig, DigitallySignedStruct, HandshakeKind, NamedGroup, ProtocolVersion, RootCertStore,
+    SignatureScheme,
     client::{
         ClientSessionMemoryCache, ClientSessionStore, ResolvesClientCert, Resumption, Tls12ClientSessionValue,
         Tls13ClientSessionValue,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::aws_lc_rs,
     sign::CertifiedKey,
     version::{TLS12, TLS13},
 };
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::{TcpSocket, TcpStream},
@@ -44,7 +49,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::pki::{Authority, Identity};
+use crate::pki::{Authority, Credentials};
 
 /// Why a client did not get what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -119,13 +124,22 @@ pub enum Sni {
     Withheld,
 }
 
+/// Which servers a client believes.
+#[derive(Debug, Clone)]
+pub enum Servers {
+    /// Those whose certificate these authorities issued, for the name asked for.
+    Of(Vec<CertificateDer<'static>>),
+    /// All: an attacker does not care whose certificate it is shown.
+    Any,
+}
+
 /// What a client brings to TLS handshakes.
 #[derive(Clone)]
 pub struct Tls {
-    /// The authorities of servers.
-    pub roots: Vec<CertificateDer<'static>>,
+    /// The servers believed.
+    pub servers: Servers,
     /// The client certificate, presented wherever one is asked for, whether or not its key fits.
-    pub identity: Option<Identity>,
+    pub identity: Option<Credentials>,
     /// The versions offered.
     pub versions: Versions,
     /// The application protocols offered, best first; none sends no such extension.
@@ -139,8 +153,13 @@ pub struct Tls {
 impl Tls {
     /// A client that trusts one authority, offers both versions, and has no certificate, protocols or sessions.
     pub fn trusting(root: &Authority) -> Self {
+        Self::toward(Servers::Of(vec![root.der()]))
+    }
+
+    /// The same with any belief in servers.
+    pub fn toward(servers: Servers) -> Self {
         Self {
-            roots: vec![root.der()],
+            servers,
             identity: None,
             versions: Versions::Both,
             alpn: Vec::new(),
@@ -150,8 +169,8 @@ impl Tls {
     }
 
     /// With a client certificate.
-    pub fn presenting(self, identity: &Identity) -> Self {
-        Self { identity: Some(identity.clone()), ..self }
+    pub fn presenting(self, identity: impl Into<Credentials>) -> Self {
+        Self { identity: Some(identity.into()), ..self }
     }
 
     /// With these versions.
@@ -181,12 +200,17 @@ impl Tls {
             Versions::Tls13 => &[&TLS13],
             Versions::Both => &[&TLS13, &TLS12],
         };
-        let mut roots = RootCertStore::empty();
-        self.roots.iter().for_each(|root| roots.add(root.clone()).unwrap());
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(versions)
-            .unwrap()
-            .with_root_certificates(roots);
+            .unwrap();
+        let builder = match &self.servers {
+            Servers::Of(roots) => {
+                let mut store = RootCertStore::empty();
+                roots.iter().for_each(|root| store.add(root.clone()).unwrap());
+                builder.with_root_certificates(store)
+            }
+            Servers::Any => builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer)),
+        };
         let mut config = match &self.identity {
             Some(identity) => builder.with_client_cert_resolver(Arc::new(Presented::new(identity))),
             None => builder.with_no_client_auth(),
@@ -686,9 +710,9 @@ impl Line {
 struct Presented(Arc<CertifiedKey>);
 
 impl Presented {
-    fn new(identity: &Identity) -> Self {
-        let key = aws_lc_rs::sign::any_supported_type(&identity.key()).unwrap();
-        Self(Arc::new(CertifiedKey::new(identity.chain(), key)))
+    fn new(identity: &Credentials) -> Self {
+        let key = aws_lc_rs::sign::any_supported_type(&identity.key).unwrap();
+        Self(Arc::new(CertifiedKey::new(identity.chain.clone(), key)))
     }
 }
 
@@ -706,49 +730,107 @@ fn resumption(sessions: Sessions) -> Resumption {
     match sessions {
         Sessions::None => Resumption::disabled(),
         Sessions::PerName => Resumption::in_memory_sessions(SESSIONS),
-        Sessions::AcrossNames => Resumption::store(Arc::new(OneDrawer(ClientSessionMemoryCache::new(SESSIONS)))),
+        Sessions::AcrossNames => Resumption::store(Arc::new(OneDrawer::default())),
     }
 }
 
 const SESSIONS: usize = 64;
 
-/// A session store that files every server under one name.
+/// A session store that files every server under one name, and counts what it hands out.
 #[derive(Debug)]
-struct OneDrawer(ClientSessionMemoryCache);
+pub struct OneDrawer {
+    sessions: ClientSessionMemoryCache,
+    offered: AtomicUsize,
+}
 
 impl OneDrawer {
+    /// How many handshakes were given a session to offer.
+    pub fn offered(&self) -> usize {
+        self.offered.load(Ordering::Relaxed)
+    }
+
     fn label() -> ServerName<'static> {
         ServerName::try_from("any.test").unwrap()
+    }
+
+    fn count<T>(&self, session: Option<T>) -> Option<T> {
+        self.offered.fetch_add(usize::from(session.is_some()), Ordering::Relaxed);
+        session
+    }
+}
+
+impl Default for OneDrawer {
+    fn default() -> Self {
+        Self { sessions: ClientSessionMemoryCache::new(SESSIONS), offered: AtomicUsize::new(0) }
     }
 }
 
 impl ClientSessionStore for OneDrawer {
     fn set_kx_hint(&self, _: ServerName<'static>, group: NamedGroup) {
-        self.0.set_kx_hint(Self::label(), group);
+        self.sessions.set_kx_hint(Self::label(), group);
     }
 
     fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
-        self.0.kx_hint(&Self::label())
+        self.sessions.kx_hint(&Self::label())
     }
 
     fn set_tls12_session(&self, _: ServerName<'static>, session: Tls12ClientSessionValue) {
-        self.0.set_tls12_session(Self::label(), session);
+        self.sessions.set_tls12_session(Self::label(), session);
     }
 
     fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        self.0.tls12_session(&Self::label())
+        self.count(self.sessions.tls12_session(&Self::label()))
     }
 
     fn remove_tls12_session(&self, _: &ServerName<'static>) {
-        self.0.remove_tls12_session(&Self::label());
+        self.sessions.remove_tls12_session(&Self::label());
     }
 
     fn insert_tls13_ticket(&self, _: ServerName<'static>, session: Tls13ClientSessionValue) {
-        self.0.insert_tls13_ticket(Self::label(), session);
+        self.sessions.insert_tls13_ticket(Self::label(), session);
     }
 
     fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        self.0.take_tls13_ticket(&Self::label())
+        self.count(self.sessions.take_tls13_ticket(&Self::label()))
+    }
+}
+
+/// Believes every server.
+#[derive(Debug)]
+struct AnyServer;
+
+impl ServerCertVerifier for AnyServer {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails here")]
 
+pub mod bypass;
 pub mod client;
 pub mod origin;
 pub mod pki;

@@ -13,7 +13,8 @@ use rcgen::{
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
     RevokedCertParams, SanType, SerialNumber,
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{crypto::aws_lc_rs, sign::CertifiedKey};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use time::{Duration, OffsetDateTime};
 
 /// A certification authority with a P-256 key.
@@ -63,6 +64,11 @@ impl Authority {
         self.certificate.pem()
     }
 
+    /// The authority's key in PKCS#8 as PEM.
+    pub fn key_pem(&self) -> String {
+        self.key.serialize_pem()
+    }
+
     /// The authority's own certificate as DER.
     pub fn der(&self) -> CertificateDer<'static> {
         self.certificate.der().clone()
@@ -106,6 +112,37 @@ impl Authority {
 
     fn issuer(&self) -> Issuer<'_, &KeyPair> {
         Issuer::from_params(&self.params, &self.key)
+    }
+}
+
+/// An authority read from PEM: it issues, and forges.
+pub struct LoadedAuthority {
+    certificate: String,
+    key: KeyPair,
+    other_key: KeyPair,
+}
+
+impl LoadedAuthority {
+    /// The authority's own certificate and its key.
+    pub fn from_pem(certificate: &str, key: &str) -> Result<Self, rcgen::Error> {
+        let loaded = Self { certificate: certificate.to_owned(), key: KeyPair::from_pem(key)?, other_key: new_key() };
+        Issuer::from_ca_cert_pem(certificate, &loaded.key)?;
+        Ok(loaded)
+    }
+
+    /// A leaf to be issued by this authority.
+    pub fn leaf(&self) -> LeafBuilder<'_> {
+        self.signed_with(&self.key)
+    }
+
+    /// A leaf to be issued under this authority's name and key identifier by another key.
+    pub fn forged_leaf(&self) -> LeafBuilder<'_> {
+        self.signed_with(&self.other_key)
+    }
+
+    fn signed_with<'a>(&self, key: &'a KeyPair) -> LeafBuilder<'a> {
+        let issuer = Issuer::from_ca_cert_pem(&self.certificate, key).unwrap();
+        LeafBuilder { params: leaf_params(LEAF), issuer, path: &[] }
     }
 }
 
@@ -259,6 +296,51 @@ impl Identity {
         padded.chain.resize(length, last);
         padded
     }
+}
+
+/// A chain and a key to present. They need not fit each other.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The chain, the leaf first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The key, of a kind that can sign.
+    pub key: Arc<PrivateKeyDer<'static>>,
+}
+
+impl Credentials {
+    /// A chain and its key from PEM. Here they must fit.
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, UnfitPem> {
+        let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<Vec<_>, _>>().map_err(UnfitPem::Chain)?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(UnfitPem::Key)?;
+        let signing = aws_lc_rs::sign::any_supported_type(&key).map_err(UnfitPem::Pair)?;
+        CertifiedKey::new(chain.clone(), signing).keys_match().map_err(UnfitPem::Pair)?;
+        Ok(Self { chain, key: Arc::new(key) })
+    }
+
+    /// The same chain with a key that is not its own.
+    pub fn with_key_of(&self, other: &Identity) -> Self {
+        Self { chain: self.chain.clone(), key: Arc::new(other.key()) }
+    }
+}
+
+impl From<&Identity> for Credentials {
+    fn from(identity: &Identity) -> Self {
+        Self { chain: identity.chain(), key: Arc::new(identity.key()) }
+    }
+}
+
+/// Why PEM is no chain and key.
+#[derive(Debug, thiserror::Error)]
+pub enum UnfitPem {
+    /// The chain does not parse.
+    #[error("the certificate is not PEM")]
+    Chain(#[source] rustls_pki_types::pem::Error),
+    /// The key does not parse.
+    #[error("the key is not PEM")]
+    Key(#[source] rustls_pki_types::pem::Error),
+    /// No certificate, a key that cannot sign, or a key of another certificate.
+    #[error("certificate and key do not fit")]
+    Pair(#[source] rustls::Error),
 }
 
 /// Where an identity was written.

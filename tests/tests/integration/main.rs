@@ -4,6 +4,7 @@
 
 mod admission;
 mod binary;
+mod bypass;
 mod configuration;
 mod handshake;
 mod headers;
