@@ -11,7 +11,10 @@ use crate::routes::{Route, RouteAction};
 use crate::visitor::{Missing, Visitor, VisitorRule};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proptest::test_runner::Config;
-use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -112,6 +115,13 @@ impl Ca {
 
     fn issuer(&self) -> Issuer<'_, &KeyPair> {
         Issuer::from_params(&self.params, &self.key)
+    }
+
+    /// Signs a revocation list, whether or not this CA may.
+    pub(crate) fn list(&self, list: CertificateRevocationListParams) -> Vec<u8> {
+        let mut params = self.params.clone();
+        params.key_usages.push(KeyUsagePurpose::CrlSign);
+        list.signed_by(&Issuer::from_params(&params, &self.key)).unwrap().der().to_vec()
     }
 }
 

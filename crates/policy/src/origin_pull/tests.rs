@@ -2,6 +2,7 @@
 
 mod anchors;
 mod chains;
+mod narrowed;
 
 use super::*;
 use crate::testing::{Ca, NOW, at};

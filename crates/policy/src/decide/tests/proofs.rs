@@ -203,3 +203,38 @@ fn a_connection_is_worth_what_it_proves_to_the_requested_host() {
         }
     }
 }
+
+/// A connection that its own host would not take any more ends; one that only asked at the wrong door goes on.
+#[test]
+fn a_connection_ends_when_its_own_host_would_refuse_it() {
+    let Hosts { ca, other, rules } = hosts();
+    let leaf = ca.leaf(|params| valid(params, NOW - 10, NOW + 10));
+    let arrival = |now: u64, host: &str| {
+        let mut arrival =
+            Arrival::good().to(&format!("{host}.example.com")).shown(vec![leaf.der().clone()], &ca.trust());
+        arrival.now = at(now);
+        arrival
+    };
+    let table = [
+        ("in force, its own host", NOW, "shop", &rules, false),
+        ("in force, a host with another trust", NOW, "blog", &rules, false),
+        ("in force, no host", NOW, "nowhere", &rules, false),
+        ("run out, its own host", NOW + 11, "shop", &rules, true),
+        ("run out, a host with another trust", NOW + 11, "blog", &rules, true),
+        // What needs no proof is served as to anybody else.
+        ("run out, an open host", NOW + 11, "open", &rules, false),
+    ];
+    for (name, now, host, rules, ends) in table {
+        assert_eq!(arrival(now, host).ruling(rules).ends_connection, ends, "{name}");
+    }
+    let changed = |origin_pull| crate::testing::rules(vec![Host { origin_pull, ..shop() }]);
+    assert!(arrival(NOW, "shop").ruling(&changed(OriginPull::Require(other.trust()))).ends_connection);
+    assert!(!arrival(NOW, "shop").ruling(&changed(OriginPull::Observe(other.trust()))).ends_connection);
+    let gone = crate::testing::rules(vec![Host {
+        origin_pull: OriginPull::Require(ca.trust()),
+        ..open_host("twin", &["twin.example.com"])
+    }]);
+    assert!(arrival(NOW, "shop").ruling(&gone).ends_connection, "the host of the handshake has left");
+    assert!(!arrival(NOW, "twin").ruling(&gone).ends_connection);
+    assert!(!Arrival::good().plain().ruling(&rules).ends_connection);
+}

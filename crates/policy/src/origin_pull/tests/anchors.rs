@@ -71,6 +71,37 @@ fn another_key_under_cloudflares_name_proves_the_account() {
 }
 
 #[test]
+fn what_bears_cloudflares_whole_name_proves_the_edge_and_no_more() {
+    let cloudflares = |params: &mut rcgen::CertificateParams| {
+        params.distinguished_name = Default::default();
+        for (kind, value) in [
+            (DnType::CountryName, "US"),
+            (DnType::OrganizationName, "CloudFlare, Inc."),
+            (DnType::OrganizationalUnitName, "Origin Pull"),
+            (DnType::LocalityName, "San Francisco"),
+            (DnType::StateOrProvinceName, "California"),
+            (DnType::CommonName, "origin-pull.cloudflare.net"),
+        ] {
+            params.distinguished_name.push(kind, value);
+        }
+    };
+    let successor = Ca::root_with("", cloudflares);
+    assert_eq!(&**successor.anchor().subject(), SHARED_SUBJECT);
+    assert_eq!(successor.anchor().level(), TrustLevel::Edge);
+    let below = successor.intermediate("an intermediate of Cloudflare's", |_| {});
+    assert_eq!(anchor(below.certificate()).level(), TrustLevel::Edge);
+}
+
+/// Its roots issue to every account: as trust for clients they would let anybody in.
+#[test]
+fn the_origin_ca_is_no_trust() {
+    for pem in [&include_bytes!("../origin_ca_ecc_root.pem")[..], include_bytes!("../origin_ca_rsa_root.pem")] {
+        let error = Anchor::from_pem(pem).unwrap_err();
+        assert!(matches!(&error, AnchorError::OriginCa(name) if name.contains("Origin")), "{error}");
+    }
+}
+
+#[test]
 fn a_trust_is_known_by_its_cas_alone() {
     let (one, two) = (Ca::root("one"), Ca::root("two"));
     let renewed = anchor(&one.reissued(NOW, NOW + 1));
