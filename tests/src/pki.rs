@@ -88,10 +88,20 @@ impl Authority {
 
     /// A revocation list as PEM that names `revoked`, in force from yesterday for thirty days.
     pub fn revocations(&self, revoked: &[&Identity]) -> String {
+        self.dated_revocations(revoked, -DAY, DAY * 30)
+    }
+
+    /// An empty revocation list that ended yesterday.
+    pub fn lapsed_revocations(&self) -> String {
+        self.dated_revocations(&[], -DAY * 31, -DAY)
+    }
+
+    /// A revocation list as PEM with its dates as offsets from now.
+    pub fn dated_revocations(&self, revoked: &[&Identity], this_update: Duration, next_update: Duration) -> String {
         let revoked_certs = revoked.iter().map(|identity| revoked_params(&identity.params)).collect();
         let params = CertificateRevocationListParams {
-            this_update: from_now(-DAY),
-            next_update: from_now(DAY * 30),
+            this_update: from_now(this_update),
+            next_update: from_now(next_update),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
             revoked_certs,

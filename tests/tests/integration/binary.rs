@@ -2,12 +2,13 @@
 
 use crate::requests::post;
 use http_body_util::BodyExt;
-use pullgate_tests::client::{H1, H2, Tls, curl, streaming};
+use pullgate_tests::client::{H1, H2, Tls, curl, get, streaming};
 use pullgate_tests::origin::{Origin, pattern, sha256};
 use pullgate_tests::stage::{Props, Recipe, cloudflare, eventually, visit};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// The binary beside this test's own folder.
 fn binary() -> PathBuf {
@@ -17,35 +18,54 @@ fn binary() -> PathBuf {
     path
 }
 
-fn pullgate(arguments: &[&str]) -> Output {
+pub(crate) fn pullgate(arguments: &[&str]) -> Output {
     Command::new(binary()).args(arguments).env_remove("PULLGATE_CONFIG").output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Ports that were free a moment ago.
-fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
+pub(crate) fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
     let sockets: [TcpListener; COUNT] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
     sockets.map(|socket| socket.local_addr().unwrap().port())
 }
 
+/// What `/metrics` of an admin listener says.
+pub(crate) async fn metrics(admin: &str) -> String {
+    let mut client = H1::plain(None, admin.parse().unwrap()).await.unwrap();
+    client.send(get("admin", "/metrics")).await.unwrap().text()
+}
+
+/// Waits until `/metrics` holds a text.
+pub(crate) async fn metrics_show(admin: &str, expected: &str) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let seen = metrics(admin).await;
+        if seen.contains(expected) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{expected} is not in\n{seen}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// A running binary that ends with its test.
-struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Running {
-    fn start(file: &Path) -> Self {
+    pub(crate) fn start(file: &Path) -> Self {
         let mut command = Command::new(binary());
         command.args(["run", "--config"]).arg(file).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self(command.spawn().unwrap())
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         assert!(Command::new("kill").args([name, &self.0.id().to_string()]).status().unwrap().success());
     }
 
-    async fn end(mut self) -> (ExitStatus, String, String) {
+    pub(crate) async fn end(mut self) -> (ExitStatus, String, String) {
         let mut status = None;
         assert!(
             eventually(|| {
@@ -69,7 +89,7 @@ impl Drop for Running {
     }
 }
 
-fn recipe(https: u16, admin: u16) -> Recipe {
+pub(crate) fn recipe(https: u16, admin: u16) -> Recipe {
     Recipe {
         head: format!(
             "version: 1\nadmin: {{address: '127.0.0.1:{admin}'}}\ncloudflare: {{ranges: {{extra: [127.0.1.0/24]}}}}\n"
@@ -118,12 +138,13 @@ async fn run_serves_curl_over_both_versions_and_signals_end_it() {
         }
         assert_eq!(pullgate(&["healthcheck", "--config", file.to_str().unwrap()]).status.code(), Some(0));
         running.signal("-HUP");
+        metrics_show(&admin, "pullgate_config_generation 2\n").await;
         running.signal(signal);
         let (status, stdout, stderr) = running.end().await;
         assert_eq!(status.code(), Some(0), "{signal}: {stderr}");
         assert_eq!(stdout.lines().count(), 2, "{stdout}");
         assert!(stdout.lines().all(|line| line.contains(r#""http.response.status_code":200"#)), "{stdout}");
-        assert!(stderr.contains("SIGHUP") && stderr.contains(r#""message":"ready""#), "{stderr}");
+        assert!(stderr.contains("configuration applied") && stderr.contains(r#""message":"ready""#), "{stderr}");
         assert_eq!(origin.ledger().len(), 2 * rounds);
     }
     let gone = pullgate(&["healthcheck", "--address", &admin]);

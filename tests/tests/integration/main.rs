@@ -10,6 +10,7 @@ mod handshake;
 mod headers;
 mod lifecycle;
 mod observed;
+mod reload;
 mod requests;
 mod routing;
 mod tidy;
