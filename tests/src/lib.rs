@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails here")]
 
 pub mod client;
+pub mod legacy;
 pub mod origin;
 pub mod pki;
+pub mod signer;
 pub mod stage;

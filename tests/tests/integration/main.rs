@@ -8,6 +8,7 @@ mod configuration;
 mod handshake;
 mod headers;
 mod lifecycle;
+mod matrix;
 mod observed;
 mod requests;
 mod routing;
