@@ -40,7 +40,7 @@ impl KeyKind {
         let made = match self {
             Self::P256 => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256),
             Self::P384 => KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384),
-            Self::Ed25519 => KeyPair::generate_for(&PKCS_ED25519),
+            Self::Ed25519 => KeyPair::generate_for(&PKCS_ED25519).and_then(|key| first_version(&key)),
             Self::Rsa2048 => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048),
             Self::Rsa4096 => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_4096),
         };
@@ -364,6 +364,15 @@ const DER_NULL: [u8; 2] = [5, 0];
 
 fn new_key() -> KeyPair {
     KeyKind::P256.generate()
+}
+
+/// The same Ed25519 key in PKCS#8 of version 1 (RFC 8410, section 7): OpenSSL 3.0 and GnuTLS read no version 2, which
+/// rcgen writes.
+fn first_version(key: &KeyPair) -> Result<KeyPair, rcgen::Error> {
+    const HEAD: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+    let second = key.serialize_der();
+    let seed = second.windows(4).position(|bytes| bytes == &HEAD[12..]).unwrap() + 4;
+    KeyPair::try_from([&HEAD[..], &second[seed..seed + 32]].concat())
 }
 
 /// For the owner's eyes only.

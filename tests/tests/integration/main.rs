@@ -4,6 +4,7 @@
 
 mod admission;
 mod binary;
+mod clients;
 mod configuration;
 mod handshake;
 mod headers;
