@@ -635,6 +635,11 @@ pub async fn openssl_s_client(args: &[&str], stdin: &[u8]) -> Output {
     openssl(&[&["s_client"], args].concat(), stdin).await
 }
 
+/// The same, with an input that stays open until the program leaves by itself.
+pub async fn patient_openssl_s_client(args: &[&str], stdin: &[u8]) -> Output {
+    run_with("openssl", &[&["s_client"], args].concat(), stdin, Input::StaysOpen).await
+}
+
 /// Runs openssl, for 30 s at most.
 pub async fn openssl(args: &[&str], stdin: &[u8]) -> Output {
     run("openssl", args, stdin).await

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails here")]
 
 pub mod client;
+pub mod hello;
 pub mod legacy;
 pub mod origin;
 pub mod pki;

@@ -38,7 +38,7 @@ pub struct ProgramKey(PathBuf);
 
 impl ProgramKey {
     /// The key of a file.
-    pub fn new(file: &Path) -> Arc<dyn SigningKey> {
+    pub fn of_file(file: &Path) -> Arc<dyn SigningKey> {
         Arc::new(Self(file.to_owned()))
     }
 }

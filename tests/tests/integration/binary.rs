@@ -17,7 +17,7 @@ fn binary() -> PathBuf {
     path
 }
 
-fn pullgate(arguments: &[&str]) -> Output {
+pub(crate) fn pullgate(arguments: &[&str]) -> Output {
     Command::new(binary()).args(arguments).env_remove("PULLGATE_CONFIG").output().unwrap()
 }
 
@@ -26,16 +26,16 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Ports that were free a moment ago.
-fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
+pub(crate) fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
     let sockets: [TcpListener; COUNT] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
     sockets.map(|socket| socket.local_addr().unwrap().port())
 }
 
 /// A running binary that ends with its test.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
-    fn start(file: &Path) -> Self {
+    pub(crate) fn start(file: &Path) -> Self {
         let mut command = Command::new(binary());
         command.args(["run", "--config"]).arg(file).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self(command.spawn().unwrap())
@@ -69,7 +69,7 @@ impl Drop for Running {
     }
 }
 
-fn recipe(https: u16, admin: u16) -> Recipe {
+pub(crate) fn recipe(https: u16, admin: u16) -> Recipe {
     Recipe {
         head: format!(
             "version: 1\nadmin: {{address: '127.0.0.1:{admin}'}}\ncloudflare: {{ranges: {{extra: [127.0.1.0/24]}}}}\n"
@@ -189,7 +189,7 @@ fn resident(id: u32) -> u64 {
 }
 
 /// The most memory that a process has while `work` runs, above what it had before, in bytes.
-async fn growth_during<T>(id: u32, work: impl Future<Output = T>) -> (T, u64) {
+pub(crate) async fn growth_during<T>(id: u32, work: impl Future<Output = T>) -> (T, u64) {
     let before = resident(id);
     let most = std::cell::Cell::new(0);
     let watch = async {

@@ -15,5 +15,6 @@ mod requests;
 mod routing;
 mod tidy;
 mod timeouts;
+mod tls_attacks;
 mod trust;
 mod upstreams;

@@ -35,7 +35,8 @@ enum Worth {
     Other,
     /// Nobody's, though whoever shows it holds its key, or it shows none.
     Nothing,
-    /// TLS itself fails as soon as a certificate is asked for: there is none, or no key to it.
+    /// TLS itself fails as soon as one is asked for, in observe mode too: it is no certificate to TLS, or its key signs
+    /// nothing that counts.
     Broken,
 }
 
@@ -52,7 +53,7 @@ struct Pairing {
     host: &'static str,
 }
 
-const PAIRINGS: [Pairing; 9] = [
+const PAIRINGS: [Pairing; 13] = [
     Pairing { sni: Some(GUARDED), host: GUARDED },
     Pairing { sni: Some("a.shop.example.com"), host: "b.shop.example.com" },
     Pairing { sni: Some("twin.example.com"), host: GUARDED },
@@ -62,6 +63,10 @@ const PAIRINGS: [Pairing; 9] = [
     Pairing { sni: Some(WATCHED), host: GUARDED },
     Pairing { sni: Some(WATCHED), host: "a.shop.example.com" },
     Pairing { sni: Some(BLOG), host: GUARDED },
+    Pairing { sni: Some(GUARDED), host: BLOG },
+    Pairing { sni: Some(OPEN), host: BLOG },
+    Pairing { sni: Some(WATCHED), host: BLOG },
+    Pairing { sni: Some(BLOG), host: BLOG },
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,10 +109,12 @@ fn let_in(worth: Worth, sni: Option<&str>) -> bool {
 }
 
 fn expected(worth: Worth, pairing: Pairing) -> End {
-    match (let_in(worth, pairing.sni), worth) {
-        (false, _) => End::Alert,
-        (true, Worth::Zone) if pairing.sni != Some(OPEN) => End::Status(200),
-        (true, _) => End::Status(421),
+    let asked = pairing.sni != Some(OPEN);
+    let fitting = if pairing.host == BLOG { Worth::Other } else { Worth::Zone };
+    match let_in(worth, pairing.sni) {
+        false => End::Alert,
+        true if asked && worth == fitting => End::Status(200),
+        true => End::Status(421),
     }
 }
 
@@ -177,7 +184,7 @@ async fn authorised(stage: &Stage, rsa: &Authority) -> Vec<Visitor> {
     let zone = &stage.props.zone_ca;
     let minted = Mint::digest("sha256").issue(zone, stage.props.path(), "sha256").await;
     let long = Mint::rsa("rsa_keygen_bits:2048").issue(rsa, stage.props.path(), "rsa-2048").await;
-    let [minted, long] = [(&minted, from_files(&minted).1), (&long, ProgramKey::new(&long.key))]
+    let [minted, long] = [(&minted, from_files(&minted).1), (&long, ProgramKey::of_file(&long.key))]
         .map(|(files, key)| stage.bare_tls().showing(chain_from(&files.chain), key));
     vec![
         visitor(stage, "the zone's own", Worth::Zone, &stage.edge),
@@ -231,7 +238,7 @@ async fn by_openssl(stage: &Stage, rsa: &Authority) -> Vec<Visitor> {
     vec![
         shown("a SHA-1 signature", Worth::Nothing, chain_from(&sha1.chain), from_files(&sha1).1),
         shown("an MD5 signature", Worth::Nothing, chain_from(&md5.chain), from_files(&md5).1),
-        shown("an RSA key of 1024 bits", Worth::Broken, chain_from(&short.chain), ProgramKey::new(&short.key)),
+        shown("an RSA key of 1024 bits", Worth::Broken, chain_from(&short.chain), ProgramKey::of_file(&short.key)),
     ]
 }
 
