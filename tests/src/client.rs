@@ -36,7 +36,7 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::aws_lc_rs,
-    sign::CertifiedKey,
+    sign::{CertifiedKey, SigningKey},
     version::{TLS12, TLS13},
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
@@ -140,6 +140,8 @@ pub struct Tls {
     pub servers: Servers,
     /// The client certificate, presented wherever one is asked for, whether or not its key fits.
     pub identity: Option<Credentials>,
+    /// What is presented instead of an identity, with whatever signs for it.
+    pub shown: Option<Arc<CertifiedKey>>,
     /// The versions offered.
     pub versions: Versions,
     /// The application protocols offered, best first; none sends no such extension.
@@ -161,6 +163,7 @@ impl Tls {
         Self {
             servers,
             identity: None,
+            shown: None,
             versions: Versions::Both,
             alpn: Vec::new(),
             sessions: Sessions::None,
@@ -171,6 +174,11 @@ impl Tls {
     /// With a client certificate.
     pub fn presenting(self, identity: impl Into<Credentials>) -> Self {
         Self { identity: Some(identity.into()), ..self }
+    }
+
+    /// With these certificates, whether or not they are any, and a key that signs as it likes.
+    pub fn showing(self, chain: Vec<CertificateDer<'static>>, key: Arc<dyn SigningKey>) -> Self {
+        Self { shown: Some(Arc::new(CertifiedKey::new(chain, key))), ..self }
     }
 
     /// With these versions.
@@ -211,9 +219,10 @@ impl Tls {
             }
             Servers::Any => builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer)),
         };
-        let mut config = match &self.identity {
-            Some(identity) => builder.with_client_cert_resolver(Arc::new(Presented::new(identity))),
-            None => builder.with_no_client_auth(),
+        let mut config = match (&self.shown, &self.identity) {
+            (Some(shown), _) => builder.with_client_cert_resolver(Arc::new(Presented(Arc::clone(shown)))),
+            (None, Some(identity)) => builder.with_client_cert_resolver(Arc::new(Presented::new(identity))),
+            (None, None) => builder.with_no_client_auth(),
         };
         config.alpn_protocols.clone_from(&self.alpn);
         config.enable_sni = self.sni == Sni::Sent;
@@ -629,10 +638,30 @@ pub async fn curl(args: &[&str]) -> Output {
     run("curl", &[&always, args].concat(), b"").await
 }
 
+/// Runs gnutls-cli, for 30 s at most. Its input stays open until it leaves, which it does when the server closes.
+pub async fn gnutls_cli(args: &[&str], stdin: &[u8]) -> Output {
+    run_with("gnutls-cli", args, stdin, Input::StaysOpen).await
+}
+
+/// Runs a Python script, for 30 s at most, without what the environment would bring in.
+pub async fn python(script: &str, args: &[&str]) -> Output {
+    run("python3", &[&["-I", "-c", script], args].concat(), b"").await
+}
+
+/// Runs a script of Node, for 30 s at most. Its arguments begin at `process.argv[1]`.
+pub async fn node(script: &str, args: &[&str]) -> Output {
+    run("node", &[&["-e", script, "--"], args].concat(), b"").await
+}
+
 /// Runs `openssl s_client`, for 30 s at most. It leaves at the end of `stdin`, without waiting for an answer, unless
 /// `args` has `-ign_eof` or `-quiet`.
 pub async fn openssl_s_client(args: &[&str], stdin: &[u8]) -> Output {
     openssl(&[&["s_client"], args].concat(), stdin).await
+}
+
+/// The same, with an input that stays open until the program leaves by itself.
+pub async fn patient_openssl_s_client(args: &[&str], stdin: &[u8]) -> Output {
+    run_with("openssl", &[&["s_client"], args].concat(), stdin, Input::StaysOpen).await
 }
 
 /// Runs openssl, for 30 s at most.
@@ -882,7 +911,18 @@ async fn exchange(wire: &mut Wire, bytes: &[u8], came: &mut Vec<u8>) -> io::Resu
     written.and(flushed)
 }
 
+/// What becomes of a program's input when everything is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Input {
+    Ends,
+    StaysOpen,
+}
+
 async fn run(program: &str, args: &[&str], stdin: &[u8]) -> Output {
+    run_with(program, args, stdin, Input::Ends).await
+}
+
+async fn run_with(program: &str, args: &[&str], stdin: &[u8], input: Input) -> Output {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().unwrap();
@@ -890,6 +930,7 @@ async fn run(program: &str, args: &[&str], stdin: &[u8]) -> Output {
     let feeding = async move {
         // A program that ends early does not read to the end.
         let _ = pipe.write_all(stdin).await;
+        (input == Input::StaysOpen).then_some(pipe)
     };
     let running = async { tokio::join!(child.wait_with_output(), feeding).0.unwrap() };
     let output = timeout(PROGRAM, running).await.unwrap_or_else(|_| panic!("{program} {args:?} does not end"));

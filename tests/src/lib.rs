@@ -4,6 +4,9 @@
 
 pub mod bypass;
 pub mod client;
+pub mod hello;
+pub mod legacy;
 pub mod origin;
 pub mod pki;
+pub mod signer;
 pub mod stage;

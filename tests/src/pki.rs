@@ -9,15 +9,47 @@ use std::{
 };
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
-    RevokedCertParams, SanType, SerialNumber,
+    BasicConstraints, Certificate, CertificateParams, CertificateRevocationListParams, CustomExtension,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256,
+    RevokedCertParams, RsaKeySize, SanType, SerialNumber,
 };
 use rustls::{crypto::aws_lc_rs, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use time::{Duration, OffsetDateTime};
 
-/// A certification authority with a P-256 key.
+/// What kind of key a certificate is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyKind {
+    /// ECDSA on P-256, unless told otherwise.
+    P256,
+    /// ECDSA on P-384.
+    P384,
+    /// Ed25519.
+    Ed25519,
+    /// RSA of 2048 bits.
+    Rsa2048,
+    /// RSA of 4096 bits.
+    Rsa4096,
+}
+
+impl KeyKind {
+    /// Every kind there is.
+    pub const ALL: [Self; 5] = [Self::P256, Self::P384, Self::Ed25519, Self::Rsa2048, Self::Rsa4096];
+
+    fn generate(self) -> KeyPair {
+        let made = match self {
+            Self::P256 => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256),
+            Self::P384 => KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384),
+            Self::Ed25519 => KeyPair::generate_for(&PKCS_ED25519).and_then(|key| first_version(&key)),
+            Self::Rsa2048 => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048),
+            Self::Rsa4096 => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_4096),
+        };
+        made.unwrap()
+    }
+}
+
+/// A certification authority, with a P-256 key unless told otherwise.
 #[derive(Clone)]
 pub struct Authority {
     params: CertificateParams,
@@ -33,6 +65,12 @@ impl Authority {
         Self::root(authority_params(common_name, -DAY, YEAR * 10))
     }
 
+    /// The same with a key of another kind.
+    pub fn with_key(common_name: &str, kind: KeyKind) -> Self {
+        let key = Arc::new(kind.generate());
+        Self::signing_itself(named_by_key(authority_params(common_name, -DAY, YEAR * 10), &key), key)
+    }
+
     /// A root whose ten years ended yesterday. What it issues is itself in force.
     pub fn expired(common_name: &str) -> Self {
         Self::root(authority_params(common_name, -YEAR * 10, -DAY))
@@ -40,11 +78,27 @@ impl Authority {
 
     /// An authority issued by this one. Its leaves present it in their chain.
     pub fn intermediate(&self, common_name: &str) -> Self {
-        let key = Arc::new(new_key());
-        let params = named_by_key(authority_params(common_name, -DAY, YEAR * 10), &key);
-        let certificate = params.signed_by(&*key, &self.issuer()).unwrap();
-        let path = [std::slice::from_ref(&certificate), &self.path].concat();
-        Self { params, key, certificate, path }
+        self.subordinate(authority_params(common_name, -DAY, YEAR * 10))
+    }
+
+    /// An intermediate that ended yesterday.
+    pub fn expired_intermediate(&self, common_name: &str) -> Self {
+        self.subordinate(authority_params(common_name, -YEAR * 10, -DAY))
+    }
+
+    /// An intermediate below which there may be `length` more of them.
+    pub fn bounded_intermediate(&self, common_name: &str, length: u8) -> Self {
+        let mut params = authority_params(common_name, -DAY, YEAR * 10);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(length));
+        self.subordinate(params)
+    }
+
+    /// An intermediate whose leaves may bear DNS names of one domain only.
+    pub fn confined_intermediate(&self, common_name: &str, domain: &str) -> Self {
+        let mut params = authority_params(common_name, -DAY, YEAR * 10);
+        let permitted_subtrees = vec![GeneralSubtree::DnsName(domain.into())];
+        params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
+        self.subordinate(params)
     }
 
     /// A forged issuer: the same name, serial number and key identifier over another key. Always a root.
@@ -81,9 +135,16 @@ impl Authority {
         path
     }
 
+    /// Writes `<stem>.pem` with the authority's certificate and `<stem>.key` with its key to `dir`.
+    pub fn write_with_key(&self, dir: &Path, stem: &str) -> Files {
+        let files = Files { chain: self.write(dir, stem), key: dir.join(format!("{stem}.key")) };
+        write_secret(&files.key, &self.key.serialize_pem());
+        files
+    }
+
     /// A leaf to be issued by this authority.
     pub fn leaf(&self) -> LeafBuilder<'_> {
-        LeafBuilder { params: leaf_params(LEAF), issuer: self.issuer(), path: &self.path }
+        LeafBuilder { params: leaf_params(LEAF), kind: KeyKind::P256, issuer: self.issuer(), path: &self.path }
     }
 
     /// A revocation list as PEM that names `revoked`, in force from yesterday for thirty days.
@@ -113,6 +174,14 @@ impl Authority {
     fn root(params: CertificateParams) -> Self {
         let key = Arc::new(new_key());
         Self::signing_itself(named_by_key(params, &key), key)
+    }
+
+    fn subordinate(&self, params: CertificateParams) -> Self {
+        let key = Arc::new(new_key());
+        let params = named_by_key(params, &key);
+        let certificate = params.signed_by(&*key, &self.issuer()).unwrap();
+        let path = [std::slice::from_ref(&certificate), &self.path].concat();
+        Self { params, key, certificate, path }
     }
 
     fn signing_itself(params: CertificateParams, key: Arc<KeyPair>) -> Self {
@@ -152,7 +221,7 @@ impl LoadedAuthority {
 
     fn signed_with<'a>(&self, key: &'a KeyPair) -> LeafBuilder<'a> {
         let issuer = Issuer::from_ca_cert_pem(&self.certificate, key).unwrap();
-        LeafBuilder { params: leaf_params(LEAF), issuer, path: &[] }
+        LeafBuilder { params: leaf_params(LEAF), kind: KeyKind::P256, issuer, path: &[] }
     }
 }
 
@@ -160,6 +229,7 @@ impl LoadedAuthority {
 /// may sign, and has no extended key usage, so that it serves a client and a server alike.
 pub struct LeafBuilder<'a> {
     params: CertificateParams,
+    kind: KeyKind,
     issuer: Issuer<'a, &'a KeyPair>,
     path: &'a [Certificate],
 }
@@ -224,9 +294,23 @@ impl LeafBuilder<'_> {
         self
     }
 
+    /// An extension that nobody knows and that is marked critical.
+    pub fn critical_extension(mut self) -> Self {
+        let mut extension = CustomExtension::from_oid_content(UNKNOWN_EXTENSION, DER_NULL.to_vec());
+        extension.set_criticality(true);
+        self.params.custom_extensions.push(extension);
+        self
+    }
+
+    /// A key of another kind than P-256.
+    pub fn key(mut self, kind: KeyKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
     /// Makes a key and has the certificate signed.
     pub fn issue(self) -> Identity {
-        let key = Arc::new(new_key());
+        let key = Arc::new(self.kind.generate());
         let params = named_by_key(self.params, &key);
         let certificate = params.signed_by(&*key, &self.issuer).unwrap();
         let chain = [&[certificate], self.path].concat();
@@ -275,8 +359,7 @@ impl Identity {
     pub fn write(&self, dir: &Path, stem: &str) -> Files {
         let files = Files { chain: dir.join(format!("{stem}.pem")), key: dir.join(format!("{stem}.key")) };
         fs::write(&files.chain, self.chain_pem()).unwrap();
-        let mut key = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&files.key);
-        key.as_mut().unwrap().write_all(self.key_pem().as_bytes()).unwrap();
+        write_secret(&files.key, &self.key_pem());
         files
     }
 
@@ -284,6 +367,7 @@ impl Identity {
     pub fn leaf(&self) -> LeafBuilder<'_> {
         LeafBuilder {
             params: leaf_params(LEAF),
+            kind: KeyKind::P256,
             issuer: Issuer::from_params(&self.params, &self.key),
             path: &self.chain,
         }
@@ -366,8 +450,27 @@ const LEAF: &str = "leaf";
 const DAY: Duration = Duration::days(1);
 const YEAR: Duration = Duration::days(365);
 
+/// In the arc that RFC 5612 sets aside for documentation: it is nobody's extension.
+const UNKNOWN_EXTENSION: &[u64] = &[1, 3, 6, 1, 4, 1, 32473, 1];
+const DER_NULL: [u8; 2] = [5, 0];
+
 fn new_key() -> KeyPair {
-    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap()
+    KeyKind::P256.generate()
+}
+
+/// The same Ed25519 key in PKCS#8 of version 1 (RFC 8410, section 7): OpenSSL 3.0 and GnuTLS read no version 2, which
+/// rcgen writes.
+fn first_version(key: &KeyPair) -> Result<KeyPair, rcgen::Error> {
+    const HEAD: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+    let second = key.serialize_der();
+    let seed = second.windows(4).position(|bytes| bytes == &HEAD[12..]).unwrap() + 4;
+    KeyPair::try_from([&HEAD[..], &second[seed..seed + 32]].concat())
+}
+
+/// For the owner's eyes only.
+fn write_secret(file: &Path, text: &str) {
+    let mut opened = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file).unwrap();
+    opened.write_all(text.as_bytes()).unwrap();
 }
 
 fn from_now(offset: Duration) -> OffsetDateTime {
@@ -401,7 +504,7 @@ fn leaf_params(common_name: &str) -> CertificateParams {
 
 /// Fixes the serial number and the key identifier to those of `key`, so that a twin with another key can keep them.
 fn named_by_key(mut params: CertificateParams, key: &KeyPair) -> CertificateParams {
-    // The raw point begins with 0x04: the number is positive, and 16 bytes are within the 20 of RFC 5280.
+    // DER makes a number positive that begins with a high bit, and 16 bytes are within the 20 of RFC 5280.
     params.serial_number = Some(SerialNumber::from_slice(&key.public_key_raw()[..16]));
     params.key_identifier_method = KeyIdMethod::PreSpecified(params.key_identifier(key));
     params
@@ -436,7 +539,11 @@ mod tests {
     async fn another_implementation_accepts_what_should_pass() {
         let root = Authority::new("root");
         let middle = root.intermediate("middle");
-        for identity in [root.leaf().dns(&["a.test"]).issue(), middle.leaf().usage_client().issue()] {
+        let every_kind = KeyKind::ALL.map(|kind| root.leaf().key(kind).issue());
+        let confined = root.confined_intermediate("confined", "a.test").leaf().dns(&["www.a.test"]).issue();
+        let bounded = root.bounded_intermediate("last", 0).leaf().issue();
+        let usual = [root.leaf().dns(&["a.test"]).issue(), middle.leaf().usage_client().issue(), confined, bounded];
+        for identity in every_kind.into_iter().chain(usual) {
             let output = verify(&root, &identity, &["-purpose", "sslclient"]).await;
             assert!(output.success, "{}", output.stderr);
         }
@@ -455,6 +562,16 @@ mod tests {
             (root.leaf().issue().leaf().issue(), "invalid CA certificate"),
             (middle.leaf().issue().alone(), "unable to get local issuer certificate"),
             (Identity::self_signed("alone"), "self-signed certificate"),
+            (root.expired_intermediate("past").leaf().issue(), "certificate has expired"),
+            (
+                root.bounded_intermediate("last", 0).intermediate("more").leaf().issue(),
+                "path length constraint exceeded",
+            ),
+            (
+                root.confined_intermediate("confined", "b.test").leaf().dns(&["a.test"]).issue(),
+                "permitted subtree violation",
+            ),
+            (root.leaf().critical_extension().issue(), "unhandled critical extension"),
         ];
         for (identity, expected) in faults {
             let output = verify(&root, &identity, &["-purpose", "sslclient"]).await;

@@ -249,6 +249,26 @@ impl Stage {
         );
     }
 
+    /// How often an origin-pull verification for a host ended with a verdict, over whatever else is told apart.
+    #[must_use]
+    pub fn verdicts(&self, host: &str, verdict: &str) -> f64 {
+        let (host, verdict) = (format!(r#"host="{host}""#), format!(r#"verdict="{verdict}""#));
+        let text = self.gateway.metrics().render().unwrap();
+        let series = text.lines().filter_map(|line| line.strip_prefix("pullgate_origin_pull_total{")?.split_once("} "));
+        let counted = series.filter(|(labels, _)| {
+            let has = |wanted: &str| labels.split(',').any(|label| label == wanted);
+            has(&host) && has(&verdict)
+        });
+        counted.map(|(_, value)| value.parse::<f64>().unwrap()).sum()
+    }
+
+    /// Waits until a verdict was counted this often for a host.
+    pub async fn verdicts_become(&self, host: &str, verdict: &str, count: f64) {
+        let seen = eventually(|| (self.verdicts(host, verdict) - count).abs() < 1e-9).await;
+        let now = self.verdicts(host, verdict);
+        assert!(seen, "{host} {verdict}: {now} and not {count}:\n{}", self.gateway.metrics().render().unwrap());
+    }
+
     /// The lines of the access log so far.
     #[must_use]
     pub fn access_log(&self) -> Vec<Value> {

@@ -52,7 +52,7 @@ pub(crate) async fn metrics_show(admin: &str, expected: &str) {
 }
 
 /// A running binary that ends with its test.
-pub(crate) struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
     pub(crate) fn start(file: &Path) -> Self {
@@ -210,7 +210,7 @@ fn resident(id: u32) -> u64 {
 }
 
 /// The most memory that a process has while `work` runs, above what it had before, in bytes.
-async fn growth_during<T>(id: u32, work: impl Future<Output = T>) -> (T, u64) {
+pub(crate) async fn growth_during<T>(id: u32, work: impl Future<Output = T>) -> (T, u64) {
     let before = resident(id);
     let most = std::cell::Cell::new(0);
     let watch = async {
