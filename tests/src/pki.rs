@@ -11,8 +11,8 @@ use std::{
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertificateRevocationListParams, CustomExtension,
     DistinguishedName, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyIdMethod, KeyPair,
-    KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256,
-    RevokedCertParams, RsaKeySize, SanType, SerialNumber,
+    KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_ML_DSA_44,
+    PKCS_ML_DSA_65, PKCS_ML_DSA_87, PKCS_RSA_SHA256, RevokedCertParams, RsaKeySize, SanType, SerialNumber,
 };
 use rustls::{crypto::aws_lc_rs, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
@@ -31,11 +31,20 @@ pub enum KeyKind {
     Rsa2048,
     /// RSA of 4096 bits.
     Rsa4096,
+    /// ML-DSA-44 (FIPS 204).
+    MlDsa44,
+    /// ML-DSA-65.
+    MlDsa65,
+    /// ML-DSA-87.
+    MlDsa87,
 }
 
 impl KeyKind {
-    /// Every kind there is.
-    pub const ALL: [Self; 5] = [Self::P256, Self::P384, Self::Ed25519, Self::Rsa2048, Self::Rsa4096];
+    /// What every client knows.
+    pub const CLASSICAL: [Self; 5] = [Self::P256, Self::P384, Self::Ed25519, Self::Rsa2048, Self::Rsa4096];
+
+    /// The post-quantum ones.
+    pub const ML_DSA: [Self; 3] = [Self::MlDsa44, Self::MlDsa65, Self::MlDsa87];
 
     fn generate(self) -> KeyPair {
         let made = match self {
@@ -44,6 +53,9 @@ impl KeyKind {
             Self::Ed25519 => KeyPair::generate_for(&PKCS_ED25519).and_then(|key| first_version(&key)),
             Self::Rsa2048 => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048),
             Self::Rsa4096 => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_4096),
+            Self::MlDsa44 => KeyPair::generate_for(&PKCS_ML_DSA_44),
+            Self::MlDsa65 => KeyPair::generate_for(&PKCS_ML_DSA_65),
+            Self::MlDsa87 => KeyPair::generate_for(&PKCS_ML_DSA_87),
         };
         made.unwrap()
     }
@@ -340,6 +352,12 @@ impl Identity {
         self.chain.iter().map(|certificate| certificate.der().clone()).collect()
     }
 
+    /// The leaf's serial number, as openssl writes it: hexadecimal, upper case.
+    pub fn serial(&self) -> String {
+        let serial = self.params.serial_number.as_ref().unwrap();
+        serial.as_ref().iter().map(|byte| format!("{byte:02X}")).collect()
+    }
+
     /// The leaf's key in PKCS#8.
     pub fn key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(self.key.serialize_der().into())
@@ -539,7 +557,7 @@ mod tests {
     async fn another_implementation_accepts_what_should_pass() {
         let root = Authority::new("root");
         let middle = root.intermediate("middle");
-        let every_kind = KeyKind::ALL.map(|kind| root.leaf().key(kind).issue());
+        let every_kind = KeyKind::CLASSICAL.map(|kind| root.leaf().key(kind).issue());
         let confined = root.confined_intermediate("confined", "a.test").leaf().dns(&["www.a.test"]).issue();
         let bounded = root.bounded_intermediate("last", 0).leaf().issue();
         let usual = [root.leaf().dns(&["a.test"]).issue(), middle.leaf().usage_client().issue(), confined, bounded];

@@ -128,20 +128,20 @@ fn ocsp_end(answer: &[u8], leaf: &CertificateDer<'_>) -> Result<Option<UnixTime>
     if outer.response_status != OcspResponseStatus::Successful {
         return Err(fault(&format!("the responder said {:?}", outer.response_status)));
     }
-    let bytes = outer.response_bytes.ok_or_else(|| fault("it is empty"))?;
+    let bytes = outer.response_bytes.ok_or_else(|| fault("the answer is empty"))?;
     let basic = BasicOcspResponse::from_der(bytes.response.as_bytes())
         .map_err(|error| fault(&format!("not a basic answer: {error}")))?;
     let leaf = Leaf::describe(leaf).ok_or_else(|| CertificateFault::Chain("the leaf is not X.509".into()))?;
     let is_of_leaf = |single: &&SingleResponse| serial(single) == leaf.serial.trim_start_matches('0');
     let single = basic.tbs_response_data.responses.iter().find(is_of_leaf);
-    let single = single.ok_or_else(|| fault("it is about another certificate"))?;
+    let single = single.ok_or_else(|| fault("the answer is about another certificate"))?;
     match single.cert_status {
         CertStatus::Good(_) => Ok(single
             .next_update
             .as_ref()
             .map(|end| UnixTime::since_unix_epoch(Duration::from_secs(end.0.to_unix_duration().as_secs())))),
-        CertStatus::Revoked(_) => Err(fault("it says that the certificate is revoked")),
-        CertStatus::Unknown(_) => Err(fault("it says that the responder does not know the certificate")),
+        CertStatus::Revoked(_) => Err(fault("the answer says that the certificate is revoked")),
+        CertStatus::Unknown(_) => Err(fault("the answer says that the responder does not know the certificate")),
     }
 }
 
@@ -166,8 +166,32 @@ impl Certificates {
 
 impl ResolvesServerCert for Certificates {
     /// The first whose key can sign in a way that the client offers; rustls has taken out of the offer what no shared suite allows.
+    /// Where none fits, rustls says so of the first, with `handshake_failure`.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let fits = |shown: &&Shown| shown.bare.key.choose_scheme(hello.signature_schemes()).is_some();
-        self.0.iter().find(fits).map(|shown| Arc::clone(shown.now(UnixTime::now())))
+        self.0.iter().find(fits).or(self.0.first()).map(|shown| Arc::clone(shown.now(UnixTime::now())))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_stapled_until_it_runs_out() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let leaf = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+        let (chain, key) = (leaf.pem(), key.serialize_pem());
+        let files = CertificateFiles { chain: chain.as_bytes(), key: key.as_bytes(), ocsp: None };
+        let mut shown = Shown::new(&files, &aws_lc_rs::default_provider()).unwrap();
+        let at = |seconds: u64| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let stapled = |shown: &Shown, now: u64| shown.now(at(now)).ocsp.is_some();
+        assert!(!stapled(&shown, 0));
+        let answered = Arc::new(CertifiedKey { ocsp: Some(vec![1]), ..(*shown.bare).clone() });
+        for (until, expected) in [(Some(10), [true, true, false]), (None, [true; 3])] {
+            shown.stapled = Some((Arc::clone(&answered), until.map(at)));
+            assert_eq!([9, 10, 11].map(|now| stapled(&shown, now)), expected, "{until:?}");
+        }
     }
 }

@@ -112,7 +112,11 @@ fn refusal(error: &io::Error, host: HostName, sni: Option<String>, judgement: Op
         (_, _) => (None, None),
     };
     let outcome = if verdict.is_some() { HandshakeOutcome::CertificateRefused } else { HandshakeOutcome::Failed };
-    Failure { outcome, host: Some(host), sni, verdict, leaf, error: error.to_string() }
+    let error = match &verdict {
+        Some(verdict) => format!("the client's certificate is not accepted: {}", verdict.label()),
+        None => error.to_string(),
+    };
+    Failure { outcome, host: Some(host), sni, verdict, leaf, error }
 }
 
 /// What a handshake was about.

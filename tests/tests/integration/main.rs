@@ -5,6 +5,7 @@
 mod admission;
 mod binary;
 mod bypass;
+mod certificates;
 mod clients;
 mod configuration;
 mod handshake;
@@ -12,8 +13,10 @@ mod headers;
 mod lifecycle;
 mod matrix;
 mod observed;
+mod origin_pull;
 mod reload;
 mod requests;
+mod rollout;
 mod routing;
 mod tidy;
 mod timeouts;

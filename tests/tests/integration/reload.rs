@@ -50,7 +50,7 @@ async fn a_reload_takes_hosts_in_and_out_and_is_counted() {
 async fn sessions_outlive_a_reload_that_changes_nothing_of_their_host() {
     let stage = Stage::new().await;
     let list = |revoked: &[&Identity]| {
-        std::fs::write(stage.props.path().join("zone.crl"), stage.props.zone_ca.revocations(revoked)).unwrap()
+        std::fs::write(stage.props.path().join("zone.crl"), stage.props.zone_ca.revocations(revoked)).unwrap();
     };
     list(&[]);
     let other = stage.props.edge();
@@ -78,7 +78,7 @@ async fn sessions_outlive_a_reload_that_changes_nothing_of_their_host() {
         ];
         for (what, recipe, resumed) in changes {
             assert!(stage.reload(&Recipe::default()).is_ok());
-            assert_eq!(served(&stage, &config).await.0, true);
+            assert!(served(&stage, &config).await.0);
             assert_eq!(served(&stage, &config).await, (true, true), "{versions:?} before {what}");
             stage.reload(&recipe).unwrap();
             assert_eq!(served(&stage, &config).await, (true, resumed), "{versions:?} {what}");

@@ -105,6 +105,7 @@ async fn c20_an_rsa_key_of_1024_bits() {
         }
     }
     assert_eq!(stage.origin.ledger().len(), VERSIONS.len());
+    stage.verdicts_become("shop", "bad_signature", 2.0).await;
 }
 
 #[tokio::test]
@@ -122,6 +123,10 @@ async fn c21_a_signature_that_proves_nothing() {
             assert!(refused.alert().is_some(), "{versions:?} {sni} {forgery:?}: {refused:?}");
         }
         stage.assert_nothing_reached_the_origin();
+    }
+    let forgeries = f64::from(u8::try_from(2 * Forgery::ALL.len()).unwrap());
+    for host in ["shop", "watched"] {
+        stage.verdicts_become(host, "bad_signature", forgeries).await;
     }
     for versions in VERSIONS {
         let sound = stage.bare_tls().showing(stage.edge.chain(), Forgery::None.key(&stage.edge)).versions(versions);

@@ -1,0 +1,68 @@
+//! Rollout without fear: observe, then let the gateway say what `require` would have refused.
+
+use crate::binary::{Running, free_ports, metrics_show, pullgate, recipe, text};
+use pullgate_tests::client::{H1, Tls};
+use pullgate_tests::origin::Origin;
+use pullgate_tests::stage::{Props, cloudflare, eventually, visit};
+use std::process::Output;
+
+fn report(file: &str, more: &[&str]) -> Output {
+    pullgate(&[&["check", "--would-refuse", "--config", file][..], more].concat())
+}
+
+#[tokio::test]
+async fn check_says_what_require_would_have_refused_by_host() {
+    let props = Props::new();
+    let [https, admin] = free_ports();
+    let origin = Origin::start().await;
+    let file = props.write(&recipe(https, admin), &origin.address().to_string());
+    let (path, admin) = (file.to_str().unwrap(), format!("127.0.0.1:{admin}"));
+    let nobody = report(path, &[]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(text(&nobody.stderr).contains("nothing answers on"), "{nobody:?}");
+
+    let _running = Running::start(&file);
+    assert!(eventually(|| pullgate(&["healthcheck", "--address", &admin]).status.code() == Some(0)).await);
+    let unseen = report(path, &[]);
+    assert_eq!(unseen.status.code(), Some(1), "{unseen:?}");
+    assert!(text(&unseen.stdout).contains("watched: no certificate was verified yet"), "{unseen:?}");
+
+    let at = format!("127.0.0.1:{https}").parse().unwrap();
+    let ask = async |tls: Tls, host: &str, requests: usize| {
+        let config = tls.alpn(&["http/1.1"]).client_config();
+        let mut client = H1::tls(Some(cloudflare()), at, host, config).await.unwrap();
+        for _ in 0..requests {
+            assert_eq!(client.send(visit(host, "/")).await.unwrap().status, 200);
+        }
+    };
+    let bare = || Tls::trusting(&props.server_ca);
+    ask(bare().presenting(&props.edge()), "watched.example.com", 2).await;
+    let clear = report(path, &[]);
+    assert_eq!(clear.status.code(), Some(0), "{clear:?}");
+    assert!(text(&clear.stdout).contains("clear: enforcing would have refused nothing"), "{clear:?}");
+
+    ask(bare(), "watched.example.com", 3).await;
+    ask(bare().presenting(&props.zone_ca.leaf().expired().issue()), "watched.example.com", 1).await;
+    metrics_show(&admin, r#"decision="would_refuse",host="watched",policy="origin-pull",reason="expired"} 1"#).await;
+    let seen = report(path, &[]);
+    assert_eq!(seen.status.code(), Some(1), "{seen:?}");
+    let lines: Vec<String> =
+        text(&seen.stdout).lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for expected in [
+        "host mode verified refused requests that enforcing would refuse",
+        "shop require 0 0 0",
+        "open off - - 0",
+        "watched observe 1 2 4 (expired 1, not_presented 3)",
+        "watched: handshakes with a certificate that is not taken: expired 1, not_presented 1",
+    ] {
+        assert!(lines.iter().any(|line| line == expected), "{expected} in {lines:#?}");
+    }
+    let json: serde_json::Value = serde_json::from_slice(&report(path, &["--format", "json"]).stdout).unwrap();
+    assert_eq!(json["clear"], false);
+    let watched = json["hosts"].as_array().unwrap().iter().find(|host| host["host"] == "watched").unwrap();
+    assert_eq!(watched["verified"], 1);
+    assert_eq!(
+        watched["would_refuse"][1],
+        serde_json::json!({"policy": "origin-pull", "reason": "not_presented", "count": 3})
+    );
+}
