@@ -2,8 +2,8 @@
 
 use crate::healthcheck::{Unhealthy, ask};
 use pullgate_config::Config;
-use pullgate_policy::OriginPull;
 use pullgate_policy::decide::ORIGIN_PULL;
+use pullgate_policy::{Host, Mode, OriginPull};
 use serde_json::{Value, json};
 use std::fmt;
 
@@ -47,7 +47,7 @@ impl Report {
                 OriginPull::Observe(_) => "observe",
                 OriginPull::Require(_) => "require",
             };
-            HostReport::of(rule.name.as_str(), mode, &samples)
+            HostReport::of(rule.name.as_str(), mode, &observing(rule), &samples)
         });
         Self { hosts: hosts.collect() }
     }
@@ -79,8 +79,16 @@ impl Report {
     }
 }
 
+/// The labels of what a host observes: its origin-pull rule, its policies, those of its routes.
+fn observing(host: &Host) -> Vec<&str> {
+    let origin_pull = matches!(host.origin_pull, OriginPull::Observe(_)).then_some(ORIGIN_PULL);
+    let policies = host.policies.iter().chain(host.routes.iter().flat_map(|route| &route.policies));
+    let observed = policies.filter(|attached| attached.mode == Mode::Observe).map(|attached| &*attached.label);
+    origin_pull.into_iter().chain(observed).collect()
+}
+
 impl HostReport {
-    fn of(host: &str, mode: &'static str, samples: &[Sample<'_>]) -> Self {
+    fn of(host: &str, mode: &'static str, observing: &[&str], samples: &[Sample<'_>]) -> Self {
         let of_host = |name: &'static str| {
             samples.iter().filter(move |sample| sample.name == name && sample.label("host") == Some(host))
         };
@@ -88,7 +96,9 @@ impl HostReport {
         let is_verified = |sample: &&Sample<'_>| sample.label("verdict") == Some("verified");
         let refused = handshakes().filter(|sample| !is_verified(sample) && sample.value > 0);
         let observed = of_host("pullgate_policy_decisions_total")
-            .filter(|sample| sample.label("decision") == Some("would_refuse") && sample.value > 0);
+            .filter(|sample| sample.label("decision") == Some("would_refuse") && sample.value > 0)
+            // What is enforced by now was observed before.
+            .filter(|sample| sample.label("policy").is_some_and(|policy| observing.contains(&policy)));
         let text = |sample: &Sample<'_>, label: &str| sample.label(label).unwrap_or_default().to_owned();
         Self {
             host: host.to_owned(),

@@ -21,7 +21,7 @@ async fn check_says_what_require_would_have_refused_by_host() {
     assert_eq!(nobody.status.code(), Some(1));
     assert!(text(&nobody.stderr).contains("nothing answers on"), "{nobody:?}");
 
-    let _running = Running::start(&file);
+    let running = Running::start(&file);
     assert!(eventually(|| pullgate(&["healthcheck", "--address", &admin]).status.code() == Some(0)).await);
     let unseen = report(path, &[]);
     assert_eq!(unseen.status.code(), Some(1), "{unseen:?}");
@@ -65,4 +65,13 @@ async fn check_says_what_require_would_have_refused_by_host() {
         watched["would_refuse"][1],
         serde_json::json!({"policy": "origin-pull", "reason": "not_presented", "count": 3})
     );
+
+    // What is enforced is not observed any more, whatever was seen before.
+    let text_of = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text_of.replace("mode: observe", "mode: require")).unwrap();
+    running.signal("-HUP");
+    metrics_show(&admin, "pullgate_config_generation 2\n").await;
+    let enforced = report(path, &[]);
+    assert_eq!(enforced.status.code(), Some(0), "{enforced:?}");
+    assert!(text(&enforced.stdout).contains("clear: enforcing"), "{enforced:?}");
 }

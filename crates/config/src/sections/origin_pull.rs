@@ -121,12 +121,12 @@ fn revocations(entry: &Entry<'_>) -> Read<Vec<RevocationList>> {
 
 /// A CA without a list could admit nobody.
 fn covers(crl: &Entry<'_>, trust: &Trust) -> Read<()> {
+    let mut uncovered: Vec<_> = trust.uncovered(crl.loading.world.now()).map(Anchor::subject).collect();
+    uncovered.sort();
     let mut result = Ok(());
-    for anchor in trust.uncovered(crl.loading.world.now()) {
-        let message = format!(
-            "no list here is issued by {}, so that every certificate under it would be refused",
-            anchor.subject()
-        );
+    for subject in uncovered {
+        let message =
+            format!("no list here is issued by {subject}, so that every certificate under it would be refused");
         result = Err(crl.wrong(Fault::new(message).help("add its list to the file, or remove the CA from `trust`")));
     }
     result
