@@ -10,8 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use pullgate_policy::policies::{ClientNetworks, Workers};
 use pullgate_policy::visitor::Missing;
 use pullgate_policy::{
-    Attached, Connection, Facts, HeaderRules, Host, HostName, HostTable, Mode, Networks, OriginPull, Peer, Policy,
-    Request, RequestId, Route, RouteAction, Rules, Security, Source, VisitorRule,
+    Admissions, Attached, Connection, Facts, HeaderRules, Host, HostName, HostTable, Mode, Networks, OriginPull, Peer,
+    Policy, Request, RequestId, Route, RouteAction, Rules, Security, Source, VisitorRule,
 };
 use rustls_pki_types::UnixTime;
 use std::collections::HashMap;
@@ -55,11 +55,17 @@ fn host(number: usize) -> Host {
 }
 
 fn decide(criterion: &mut Criterion) {
-    let rules = Rules { hosts: HostTable::new((0..100).map(host).collect()).unwrap(), listener_hosts: HashMap::new() };
+    let admissions = Arc::new(Admissions::default());
+    let rules = Rules {
+        hosts: HostTable::new((0..100).map(host).collect()).unwrap(),
+        listener_hosts: HashMap::new(),
+        admissions: Arc::clone(&admissions),
+    };
     let connection = Connection {
         listener: "https".into(),
         peer: Peer::new("173.245.48.1:40000".parse().unwrap()),
         source: Source::Cloudflare,
+        admitted_by: admissions,
         security: Security::Plain,
     };
     let fields = [

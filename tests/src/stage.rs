@@ -184,7 +184,7 @@ impl Stage {
     /// Puts another configuration in force, as SIGHUP does, with whatever its files hold by now: its generation, or why not.
     pub fn reload(&self, recipe: &Recipe) -> Result<u64, String> {
         let file = self.props.write(recipe, &self.origin.address().to_string());
-        self.gateway.reload(&file).map(|reloaded| reloaded.generation).map_err(|error| error.to_string())
+        self.gateway.succession().reload(&file).map(|reloaded| reloaded.generation).map_err(|error| error.to_string())
     }
 
     /// Where a listener listens.

@@ -4,7 +4,6 @@ use crate::loading::{Fault, Loading, Read, Reported};
 use crate::problem::Location;
 use crate::scalar;
 use crate::section::Section;
-use crate::world::Occasion;
 use crate::yaml::{Content, Key, Node, Scalar, path_of};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -50,15 +49,13 @@ impl<'a> Entry<'a> {
         self.loading.warn(fault.at(self.node.at, &self.path));
     }
 
-    /// The value names something that has run out: a warning at the start, a problem where something better serves.
-    pub(crate) fn outdated(&self, fault: Fault) -> Read<()> {
-        match self.loading.world.occasion() {
-            Occasion::Start => {
-                self.warn(fault);
-                Ok(())
-            }
-            Occasion::Reload => Err(self.wrong(fault)),
+    /// The value names something that has run out, by its SHA-256: a warning, or a problem where something better serves.
+    pub(crate) fn outdated(&self, digest: [u8; 32], fault: Fault) -> Read<()> {
+        if self.loading.world.serves_better(digest) {
+            return Err(self.wrong(fault));
         }
+        self.warn(fault);
+        Ok(())
     }
 
     /// The value will do, and somebody should ask why its key is here.

@@ -39,7 +39,7 @@ pub struct Loaded {
 /// Everything that is wrong with it.
 pub fn load(file: &str, text: &str, world: &dyn World) -> Result<Loaded, Problems> {
     let (tree, shape) = yaml::parse(problem::unmarked(text));
-    let loading = Loading::new(world);
+    let loading = Loading::new(world, text);
     for problem in shape {
         loading.report(problem);
     }

@@ -2,6 +2,7 @@
 
 use crate::problem::{Location, Problem};
 use crate::world::World;
+use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::fmt;
 
@@ -10,6 +11,8 @@ use std::fmt;
 /// Readers share it, so the lists grow behind a cell: a reader that returned at its first problem would hide the rest.
 pub(crate) struct Loading<'a> {
     pub(crate) world: &'a dyn World,
+    /// SHA-256 of the text that is loaded.
+    pub(crate) text: [u8; 32],
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
 }
@@ -50,8 +53,8 @@ impl Fault {
 }
 
 impl<'a> Loading<'a> {
-    pub(crate) fn new(world: &'a dyn World) -> Self {
-        Self { world, problems: RefCell::default(), warnings: RefCell::default() }
+    pub(crate) fn new(world: &'a dyn World, text: &str) -> Self {
+        Self { world, text: Sha256::digest(text).into(), problems: RefCell::default(), warnings: RefCell::default() }
     }
 
     pub(crate) fn report(&self, problem: Problem) -> Reported {

@@ -11,6 +11,8 @@ use std::time::Duration;
 /// A whole configuration.
 #[derive(Debug)]
 pub struct Config {
+    /// SHA-256 of the text that it was read from.
+    pub text: [u8; 32],
     /// Threads, drain, pools.
     pub runtime: Runtime,
     /// The admin listener.

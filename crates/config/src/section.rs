@@ -90,6 +90,12 @@ impl<'a> Section<'a> {
         self.find(key).filter(|entry| !entry.is_null())
     }
 
+    /// The value of a key, null too; none where it is absent.
+    pub(crate) fn given(&mut self, key: &'static str) -> Option<Entry<'a>> {
+        self.know(key);
+        self.find(key)
+    }
+
     /// Reports the absence of a key that this map needs after all.
     pub(crate) fn demand(&mut self, key: &'static str, fault: Fault) -> Reported {
         self.missing.push((key, fault));

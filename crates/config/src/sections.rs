@@ -47,6 +47,7 @@ pub(crate) fn read(root: &Entry<'_>) -> Read<Config> {
         section.later(&[("tracing", Inert::Null)]);
         version?;
         Ok(Config {
+            text: root.loading.text,
             runtime: runtime?,
             admin: admin?,
             log: log?,

@@ -26,8 +26,9 @@ pub trait World {
     /// When it does not resolve.
     fn resolve(&self, server: &str) -> io::Result<SocketAddr>;
 
-    /// What the load is for.
-    fn occasion(&self) -> Occasion;
+    /// Whether something better serves than what has run out, by its SHA-256: at a reload, unless this very thing is in force. A file
+    /// of certificates and an OCSP answer count as they are, a revocation list in DER.
+    fn serves_better(&self, than: [u8; 32]) -> bool;
 
     /// Whether a chain and a key (both PEM) can serve together, with a stapled answer (DER) where there is one.
     ///
@@ -45,15 +46,6 @@ pub trait World {
     /// # Errors
     /// Why the list is not taken.
     fn ranges(&self, list: &[u8]) -> Result<Vec<IpNet>, String>;
-}
-
-/// What a configuration is loaded for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Occasion {
-    /// To start with, or to be checked: what has run out warns, since nothing better is in force.
-    Start,
-    /// To replace one that serves: what has run out is refused.
-    Reload,
 }
 
 /// What a fitting pair says of itself.

@@ -13,7 +13,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::{StartHandshake, TlsStream};
 
@@ -30,33 +30,69 @@ pub struct Failure {
     pub verdict: Option<Verdict>,
     /// What the refused leaf says of itself.
     pub leaf: Option<Box<Leaf>>,
+    /// Whether a session had been resumed.
+    pub resumed: bool,
     /// In words.
     pub error: String,
 }
 
 impl Failure {
-    /// One that says nothing of a host.
-    pub(crate) fn early(outcome: HandshakeOutcome, sni: Option<String>, error: String) -> Self {
-        Self { outcome, host: None, sni, verdict: None, leaf: None, error }
+    fn new(outcome: HandshakeOutcome, host: Option<HostName>, sni: Option<String>, error: String) -> Self {
+        Self { outcome, host, sni, verdict: None, leaf: None, resumed: false, error }
     }
 }
 
-/// Reads the ClientHello, chooses the host and finishes TLS. No certificate is shown before a host is chosen.
+/// A client that gets no connection, and is to be parted from.
+#[derive(Debug)]
+pub struct Refused<Io> {
+    /// Why.
+    pub failure: Failure,
+    io: Option<Io>,
+}
+
+impl<Io> From<Failure> for Refused<Io> {
+    fn from(failure: Failure) -> Self {
+        Self { failure, io: None }
+    }
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin> Refused<Io> {
+    /// Closes so that the alert arrives: a socket closed with unread bytes sends a reset, which overtakes it. Takes as long as the client
+    /// takes to close its end, and at most a second.
+    pub async fn part(self) {
+        let Some(mut io) = self.io else { return };
+        let farewell = async {
+            io.shutdown().await?;
+            let mut rest = [0; 1024];
+            while io.read(&mut rest).await? > 0 {}
+            io::Result::Ok(())
+        };
+        // However it ends, the connection is over.
+        let _ = timeout(PARTING, farewell).await;
+    }
+}
+
+/// Reads the ClientHello, chooses the host and finishes TLS, all within `limit`. No certificate is shown before a host is chosen.
 ///
 /// The certificate that the client shows is judged by the host's trust, and once more by the trust that `gates` have in force when the
 /// handshake ends, where that is another one or the session was resumed.
 ///
 /// # Errors
-/// Why there is no connection. The stream is closed then.
+/// Why there is no connection.
 pub async fn secure<Io: AsyncRead + AsyncWrite + Unpin>(
     io: Io,
     gates: &dyn Gates,
     listener: &str,
-) -> Result<(TlsStream<Io>, TlsFacts), Failure> {
+    limit: Duration,
+) -> Result<(TlsStream<Io>, TlsFacts), Refused<Io>> {
+    let deadline = Instant::now() + limit;
+    let late =
+        |host, sni| Failure::new(HandshakeOutcome::TimedOut, host, sni, format!("no handshake within {limit:?}"));
     let gate = gates.current();
-    let start = LazyConfigAcceptor::new(Acceptor::default(), io)
+    let start = timeout_at(deadline, LazyConfigAcceptor::new(Acceptor::default(), io))
         .await
-        .map_err(|error| Failure::early(HandshakeOutcome::Failed, None, error.to_string()))?;
+        .map_err(|_| late(None, None))?
+        .map_err(|error| Failure::new(HandshakeOutcome::Failed, None, None, error.to_string()))?;
     let sni = start.client_hello().server_name().map(str::to_owned);
     let name = sni.as_deref().map(|name| normal_name(name).unwrap_or_default());
     let chosen = match &name {
@@ -65,40 +101,30 @@ pub async fn secure<Io: AsyncRead + AsyncWrite + Unpin>(
     };
     let Some((index, tls)) = chosen else { return Err(turn_away(start, sni).await) };
     let host = gate.rules.hosts.host(index).name.clone();
-    let (result, judgement) = with_judgement(start.into_stream(Arc::clone(&tls.config)).into_fallible()).await;
+    // From the first step on: rustls looks the session up before the stream is first polled.
+    let handshake = async { timeout_at(deadline, start.into_stream(Arc::clone(&tls.config)).into_fallible()).await };
+    let (result, judgement) = with_judgement(handshake).await;
     match result {
-        Ok(stream) => {
+        Ok(Ok(stream)) => {
             let asked = Asked { host, sni: name, trust: tls.origin_pull.trust().map(|trust| trust.id()) };
-            facts(stream, asked, gates, listener, judgement)
+            Ok(facts(stream, asked, gates, listener, judgement)?)
         }
-        Err((error, mut io)) => {
-            part(&mut io).await;
-            Err(refusal(&error, host, sni, judgement))
-        }
+        Ok(Err((error, io))) => Err(Refused { failure: refusal(&error, host, sni, judgement), io: Some(io) }),
+        Err(_) => Err(late(Some(host), sni).into()),
     }
 }
 
-/// Ends the connection with `unrecognized_name` (RFC 6066 section 3).
-async fn turn_away<Io: AsyncRead + AsyncWrite + Unpin>(mut start: StartHandshake<Io>, sni: Option<String>) -> Failure {
+/// Says `unrecognized_name` (RFC 6066 section 3).
+async fn turn_away<Io: AsyncRead + AsyncWrite + Unpin>(
+    mut start: StartHandshake<Io>,
+    sni: Option<String>,
+) -> Refused<Io> {
     /// Record type alert, legacy version 1.2, length 2; fatal, unrecognized_name (112).
     const ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
     let sent = start.io.write_all(&ALERT).await;
-    part(&mut start.io).await;
     let outcome = if sni.is_some() { HandshakeOutcome::UnknownName } else { HandshakeOutcome::MissingName };
     let error = sent.err().map_or_else(|| "no host answers this name here".into(), |error| error.to_string());
-    Failure::early(outcome, sni, error)
-}
-
-/// Closes so that the alert arrives: a socket closed with unread bytes sends a reset, which overtakes it.
-async fn part<Io: AsyncRead + AsyncWrite + Unpin>(io: &mut Io) {
-    let farewell = async {
-        io.shutdown().await?;
-        let mut rest = [0; 1024];
-        while io.read(&mut rest).await? > 0 {}
-        io::Result::Ok(())
-    };
-    // However it ends, the connection is over.
-    let _ = timeout(PARTING, farewell).await;
+    Refused { failure: Failure::new(outcome, None, sni, error), io: Some(start.io) }
 }
 
 /// How long a refused client may take to close its end.
@@ -106,17 +132,24 @@ const PARTING: Duration = Duration::from_secs(1);
 
 fn refusal(error: &io::Error, host: HostName, sni: Option<String>, judgement: Option<Judgement>) -> Failure {
     let rustls = error.get_ref().and_then(|source| source.downcast_ref::<Error>());
-    let (verdict, leaf) = match (rustls, judgement) {
-        (Some(Error::NoCertificatesPresented), _) => (Some(Verdict::Refused(Cause::NotPresented)), None),
-        (_, Some(Judgement { verdict, ended: Some(leaf) })) => (Some(verdict), leaf.map(Box::new)),
-        (_, _) => (None, None),
+    let ended = match (rustls, judgement) {
+        (Some(Error::NoCertificatesPresented), _) => Some((Cause::NotPresented, None)),
+        (_, Some(Judgement::Ended(cause, leaf))) => Some((cause, leaf)),
+        (_, _) => None,
     };
-    let outcome = if verdict.is_some() { HandshakeOutcome::CertificateRefused } else { HandshakeOutcome::Failed };
-    let error = match &verdict {
-        Some(verdict) => format!("the client's certificate is not accepted: {}", verdict.label()),
-        None => error.to_string(),
-    };
-    Failure { outcome, host: Some(host), sni, verdict, leaf, error }
+    match ended {
+        None => Failure::new(HandshakeOutcome::Failed, Some(host), sni, error.to_string()),
+        Some((cause, leaf)) => Failure {
+            verdict: Some(Verdict::Refused(cause)),
+            leaf,
+            ..Failure::new(
+                HandshakeOutcome::CertificateRefused,
+                Some(host),
+                sni,
+                format!("the client's certificate is not accepted: {cause}"),
+            )
+        },
+    }
 }
 
 /// What a handshake was about.
@@ -143,27 +176,24 @@ fn facts<Io>(
         Some(name) => gate.host(listener, name),
         None => gate.default_host(listener),
     };
+    let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
     let Some((_, tls)) = in_force.filter(|(index, _)| gate.rules.hosts.host(*index).name == asked.host) else {
         let error = "the host has left the configuration since".into();
-        return Err(Failure { host: Some(asked.host), ..Failure::early(HandshakeOutcome::Failed, asked.sni, error) });
+        return Err(Failure { resumed, ..Failure::new(HandshakeOutcome::Failed, Some(asked.host), asked.sni, error) });
     };
     let verdict = match (tls.origin_pull.trust(), judgement) {
         (None, _) => Verdict::NotRequested,
-        (Some(trust), Some(judgement)) if asked.trust == Some(trust.id()) => judgement.verdict,
+        (Some(trust), Some(Judgement::Passed(verdict))) if asked.trust == Some(trust.id()) => verdict,
         (Some(trust), _) => origin_pull::verify(&chain, trust, UnixTime::now()),
     };
     let leaf = chain.first().and_then(Leaf::describe);
-    if let (OriginPull::Require(_), Verdict::Refused(_)) = (&tls.origin_pull, &verdict) {
-        let error =
-            "the certificate of a resumed session, or of a rule that has changed, is not accepted any more".into();
-        let (host, verdict) = (Some(asked.host), Some(verdict));
+    if let (OriginPull::Require(_), Verdict::Refused(cause)) = (&tls.origin_pull, &verdict) {
+        let error = format!("the client's certificate is not accepted any more: {cause}");
         return Err(Failure {
-            outcome: HandshakeOutcome::CertificateRefused,
-            host,
-            sni: asked.sni,
-            verdict,
+            verdict: Some(verdict),
             leaf: leaf.map(Box::new),
-            error,
+            resumed,
+            ..Failure::new(HandshakeOutcome::CertificateRefused, Some(asked.host), asked.sni, error)
         });
     }
     let facts = TlsFacts {
@@ -171,7 +201,7 @@ fn facts<Io>(
         host: asked.host,
         version: version(session),
         cipher: cipher(session),
-        resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
+        resumed,
         leaf,
         trust: tls.origin_pull.trust().map(|trust| trust.id()),
         chain,

@@ -13,8 +13,8 @@ mod tls;
 mod verifier;
 
 pub use certificate::{CertificateFault, CertificateFiles, CheckedCertificate};
-pub use gate::{Admission, Gate, Gates};
-pub use handshake::{Failure, secure};
+pub use gate::{Gate, Gates};
+pub use handshake::{Failure, Refused, secure};
 pub use listen::{Arrival, Bound, ListenError, ListenerSettings, OpenConnection, Reception, bind, serve};
 pub use stream::Stream;
 pub use tls::{HostTls, TlsError, TlsSettings};

@@ -3,12 +3,13 @@
 use crate::gate::Gates;
 use crate::handshake::{Failure, secure};
 use crate::stream::Stream;
-use crate::throttle::Throttle;
+use crate::throttle::Throttles;
 use log::{debug, warn};
 use pullgate_metrics::{ConnectionOutcome, HandshakeOutcome, Metrics, OpenGauge, rfc3339};
 use pullgate_policy::hosts::HostName;
 use pullgate_policy::origin_pull::{Leaf, Verdict};
-use pullgate_policy::{Connection, Peer, Security, Source};
+use pullgate_policy::{Admissions, Connection, Peer, Security, Source, TrustLevel};
+use rustls::pki_types::UnixTime;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +17,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::timeout;
 
 /// What a listener is.
 #[derive(Debug, Clone)]
@@ -135,7 +135,7 @@ pub async fn serve(
     reception: impl Reception,
     mut stop: watch::Receiver<bool>,
 ) {
-    let listener = Arc::new(Listener { settings: bound.settings, refusals: Throttle::new(Instant::now()) });
+    let listener = Arc::new(Listener { settings: bound.settings, refusals: Throttles::new(Instant::now()) });
     let open = metrics.open_connections(&listener.settings.name);
     loop {
         let accepted = tokio::select! {
@@ -147,14 +147,16 @@ pub async fn serve(
             Ok((io, peer)) => {
                 let peer = Peer::new(peer);
                 let name = &listener.settings.name;
-                let Some(source) = gates.current().admit(name, peer.address().ip()) else {
+                let admissions = Arc::clone(&gates.current().rules.admissions);
+                let Some(source) = admissions.admit(name, peer.address().ip()) else {
                     metrics.connection(name, ConnectionOutcome::Stranger);
                     debug!(listener:% = name, peer:% = peer.address(); "stranger turned away");
                     continue;
                 };
                 metrics.connection(name, ConnectionOutcome::Admitted);
                 let open = OpenConnection::new(open.clone());
-                let admitted = Admitted { io, peer, source, open, listener: Arc::clone(&listener) };
+                let listener = Arc::clone(&listener);
+                let admitted = Admitted { io, peer, source, admissions, open, listener };
                 tokio::spawn(welcome(admitted, Arc::clone(&gates), metrics.clone(), reception.clone()));
             }
             Err(error) => {
@@ -168,23 +170,24 @@ pub async fn serve(
 struct Listener {
     settings: ListenerSettings,
     /// A scanner is not to own the log.
-    refusals: Throttle,
+    refusals: Throttles,
 }
 
 struct Admitted {
     io: TcpStream,
     peer: Peer,
     source: Source,
+    admissions: Arc<Admissions>,
     open: OpenConnection,
     listener: Arc<Listener>,
 }
 
 async fn welcome(admitted: Admitted, gates: Arc<dyn Gates>, metrics: Metrics, reception: impl Reception) {
-    let Admitted { io, peer, source, open, listener } = admitted;
+    let Admitted { io, peer, source, admissions, open, listener } = admitted;
     // Small answers must not wait for an acknowledgement; a socket that refuses the option is only slower.
     let _ = io.set_nodelay(true);
     let (stream, security) = if listener.settings.tls {
-        match shake_hands(io, &*gates, &listener, peer, &metrics).await {
+        match shake_hands(io, &*gates, &listener, (peer, source), &metrics).await {
             Some(secured) => secured,
             None => return,
         }
@@ -192,46 +195,45 @@ async fn welcome(admitted: Admitted, gates: Arc<dyn Gates>, metrics: Metrics, re
         (Stream::Plain(io), Security::Plain)
     };
     let name = Arc::clone(&listener.settings.name);
-    let connection = Arc::new(Connection { listener: name, peer, source, security });
-    reception.receive(Arrival { stream, connection, open }).await;
+    let connection = Connection { listener: name, peer, source, admitted_by: admissions, security };
+    reception.receive(Arrival { stream, connection: Arc::new(connection), open }).await;
 }
 
 async fn shake_hands(
     io: TcpStream,
     gates: &dyn Gates,
     listener: &Listener,
-    peer: Peer,
+    (peer, source): (Peer, Source),
     metrics: &Metrics,
 ) -> Option<(Stream, Security)> {
     let begun = Instant::now();
     let ListenerSettings { name, handshake_timeout, .. } = &listener.settings;
-    let failure = match timeout(*handshake_timeout, secure(io, gates, name)).await {
-        Ok(Ok((stream, facts))) => {
-            let host = facts.host.as_str();
+    match secure(io, gates, name, *handshake_timeout).await {
+        Ok((stream, facts)) => {
+            let (host, now) = (facts.host.as_str(), UnixTime::now());
             metrics.handshake(Some(host), HandshakeOutcome::Completed, facts.resumed);
             metrics.handshake_took(begun.elapsed());
-            metrics.origin_pull(host, &facts.verdict);
+            metrics.origin_pull(host, &facts.verdict, TrustLevel::of(source, Some(&facts.verdict), now));
             if let (Verdict::Verified(_), Some(leaf)) = (&facts.verdict, &facts.leaf) {
                 metrics.observed_leaf(host, leaf.not_after.as_secs());
             }
-            return Some((Stream::Tls(Box::new(stream)), Security::Tls(Box::new(facts))));
+            Some((Stream::Tls(Box::new(stream)), Security::Tls(Box::new(facts))))
         }
-        Ok(Err(failure)) => failure,
-        Err(_) => {
-            Failure::early(HandshakeOutcome::TimedOut, None, format!("no handshake within {handshake_timeout:?}"))
+        Err(refused) => {
+            report(&refused.failure, listener, (peer, source), metrics);
+            refused.part().await;
+            None
         }
-    };
-    report(&failure, listener, peer, metrics);
-    None
+    }
 }
 
-fn report(failure: &Failure, listener: &Listener, peer: Peer, metrics: &Metrics) {
+fn report(failure: &Failure, listener: &Listener, (peer, source): (Peer, Source), metrics: &Metrics) {
     let host = failure.host.as_ref().map(HostName::as_str);
-    metrics.handshake(host, failure.outcome, false);
+    metrics.handshake(host, failure.outcome, failure.resumed);
     if let (Some(host), Some(verdict)) = (host, &failure.verdict) {
-        metrics.origin_pull(host, verdict);
+        metrics.origin_pull(host, verdict, TrustLevel::of(source, Some(verdict), UnixTime::now()));
     }
-    let Some(held_back) = listener.refusals.pass(Instant::now()) else { return };
+    let Some(held_back) = listener.refusals.pass(failure.outcome, Instant::now()) else { return };
     let leaf = |part: fn(&Leaf) -> String| failure.leaf.as_deref().map(part).unwrap_or_default();
     warn!(
         listener:% = listener.settings.name,

@@ -1,5 +1,6 @@
 //! Keeps a flood of refusals from owning the log.
 
+use pullgate_metrics::HandshakeOutcome;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,9 +9,24 @@ const LINES: u32 = 20;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// A throttle for each way to fail: a scan by name is not to hide refused certificates.
+#[derive(Debug)]
+pub(crate) struct Throttles([(HandshakeOutcome, Throttle); HandshakeOutcome::ALL.len()]);
+
+impl Throttles {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self(HandshakeOutcome::ALL.map(|outcome| (outcome, Throttle::new(now))))
+    }
+
+    /// Whether a line on such an outcome may pass: then with how many were held back since the last that did.
+    pub(crate) fn pass(&self, outcome: HandshakeOutcome, now: Instant) -> Option<u64> {
+        self.0.iter().find(|(of, _)| *of == outcome)?.1.pass(now)
+    }
+}
+
 /// Lets some lines a second pass and counts the others.
 #[derive(Debug)]
-pub(crate) struct Throttle(Mutex<Window>);
+struct Throttle(Mutex<Window>);
 
 #[derive(Debug)]
 struct Window {
@@ -20,12 +36,11 @@ struct Window {
 }
 
 impl Throttle {
-    pub(crate) fn new(now: Instant) -> Self {
+    fn new(now: Instant) -> Self {
         Self(Mutex::new(Window { begun: now, passed: 0, held_back: 0 }))
     }
 
-    /// Whether a line may pass: then with how many were held back since the last that did.
-    pub(crate) fn pass(&self, now: Instant) -> Option<u64> {
+    fn pass(&self, now: Instant) -> Option<u64> {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if now.saturating_duration_since(window.begun) >= SECOND {
             (window.begun, window.passed) = (now, 0);
@@ -51,5 +66,8 @@ mod tests {
         assert_eq!((0..50).filter_map(|_| at(5)).collect::<Vec<_>>(), [0; 20]);
         assert_eq!(at(999), None);
         assert_eq!((at(1000), at(1000)), (Some(31), Some(0)));
+        let throttles = Throttles::new(start);
+        let passed = |outcome| (0..50).filter(|_| throttles.pass(outcome, start).is_some()).count();
+        assert_eq!((passed(HandshakeOutcome::UnknownName), passed(HandshakeOutcome::CertificateRefused)), (20, 20));
     }
 }

@@ -10,6 +10,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme};
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The verifier of a host: its rule, as rustls wants it.
 pub(crate) fn verifier(origin_pull: &OriginPull, provider: &Arc<CryptoProvider>) -> Arc<dyn ClientCertVerifier> {
@@ -25,30 +26,55 @@ pub(crate) fn verifier(origin_pull: &OriginPull, provider: &Arc<CryptoProvider>)
 
 /// What a verifier came to.
 #[derive(Debug)]
-pub(crate) struct Judgement {
-    pub(crate) verdict: Verdict,
-    /// Whether it ended the handshake, and then what the leaf says of itself. A finished handshake has the chain.
-    pub(crate) ended: Option<Option<Leaf>>,
+pub(crate) enum Judgement {
+    /// The handshake goes on with this verdict: a good one, or one that is observed.
+    Passed(Verdict),
+    /// The handshake ends here.
+    Ended(Cause, Option<Box<Leaf>>),
+}
+
+/// What is noted of the handshake that a task is in. rustls's verifier and session storage know no connection.
+#[derive(Debug, Default)]
+struct Notes {
+    judgement: Option<Judgement>,
+    /// The end of the session that is being resumed.
+    resumed_until: Option<UnixTime>,
 }
 
 tokio::task_local! {
-    /// The judgement of the handshake that this task is in: rustls's verifier knows no connection, so it hands it out here.
-    static JUDGEMENT: RefCell<Option<Judgement>>;
+    static NOTES: RefCell<Notes>;
 }
 
 /// Runs a handshake and returns, with its result, what the host's verifier came to, if it was asked.
 pub(crate) async fn with_judgement<T>(handshake: impl Future<Output = T>) -> (T, Option<Judgement>) {
-    JUDGEMENT
-        .scope(RefCell::new(None), async {
+    NOTES
+        .scope(RefCell::default(), async {
             let result = handshake.await;
-            (result, JUDGEMENT.with(|judgement| judgement.borrow_mut().take()))
+            (result, NOTES.with(|notes| notes.borrow_mut().judgement.take()))
         })
         .await
 }
 
-fn hand_out(judgement: Judgement) {
+fn note(judgement: Judgement) {
     // Outside a handshake of ours there is nobody to tell.
-    let _ = JUDGEMENT.try_with(|slot| slot.replace(Some(judgement)));
+    let _ = NOTES.try_with(|notes| notes.borrow_mut().judgement = Some(judgement));
+}
+
+/// Notes the end of the session that is about to be resumed. False outside a handshake of ours: nobody would hold on to it.
+pub(crate) fn note_resumed(until: UnixTime) -> bool {
+    NOTES.try_with(|notes| notes.borrow_mut().resumed_until = Some(until)).is_ok()
+}
+
+/// Until when a session made in this handshake is worth remembering: as long as the proof in it, or in the session that it goes on from.
+/// One without a proof has no end of its own. None outside a handshake.
+pub(crate) fn session_until() -> Option<UnixTime> {
+    let forever = UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX));
+    let until = |notes: &RefCell<Notes>| match &*notes.borrow() {
+        Notes { judgement: Some(Judgement::Passed(Verdict::Verified(proof))), .. } => proof.valid_until,
+        Notes { resumed_until: Some(until), .. } => *until,
+        Notes { .. } => forever,
+    };
+    NOTES.try_with(until).ok()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +93,10 @@ struct OriginPullVerifier {
 
 /// A chain proves nothing without the key to its leaf, in any mode.
 fn unproven(leaf: &CertificateDer<'_>, error: Error) -> Error {
-    hand_out(Judgement { verdict: Verdict::Refused(Cause::BadSignature), ended: Some(Leaf::describe(leaf)) });
+    let described = Leaf::describe(leaf);
+    // In a leaf that does not parse there is no key to fail with.
+    let cause = if described.is_some() { Cause::BadSignature } else { Cause::Malformed };
+    note(Judgement::Ended(cause, described.map(Box::new)));
     error
 }
 
@@ -87,14 +116,19 @@ impl ClientCertVerifier for OriginPullVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let chain: Vec<CertificateDer<'_>> = std::iter::once(leaf).chain(intermediates).cloned().collect();
-        let verdict = origin_pull::verify(&chain, &self.trust, now);
-        let refusal = match (&verdict, self.demand) {
-            (Verdict::Refused(cause), Demand::Require) => Some(*cause),
-            _ => None,
-        };
-        hand_out(Judgement { verdict, ended: refusal.map(|_| Leaf::describe(leaf)) });
-        refusal.map_or_else(|| Ok(ClientCertVerified::assertion()), |cause| Err(alert_for(cause)))
+        // Borrowed: what the client presents may be large, and is bounded only by the verdict.
+        let chain: Vec<CertificateDer<'_>> =
+            std::iter::once(leaf).chain(intermediates).map(|der| CertificateDer::from(der.as_ref())).collect();
+        match (origin_pull::verify(&chain, &self.trust, now), self.demand) {
+            (Verdict::Refused(cause), Demand::Require) => {
+                note(Judgement::Ended(cause, Leaf::describe(leaf).map(Box::new)));
+                Err(alert_for(cause))
+            }
+            (verdict, _) => {
+                note(Judgement::Passed(verdict));
+                Ok(ClientCertVerified::assertion())
+            }
+        }
     }
 
     fn verify_tls12_signature(
@@ -139,4 +173,11 @@ fn alert_for(cause: Cause) -> Error {
         }
     };
     Error::InvalidCertificate(error)
+}
+
+/// Notes that a verifier was content until then.
+#[cfg(test)]
+pub(crate) fn proved_until(valid_until: UnixTime) {
+    let level = pullgate_policy::TrustLevel::Account;
+    note(Judgement::Passed(Verdict::Verified(origin_pull::Proof { level, valid_until, anchor: "CN=test".into() })));
 }

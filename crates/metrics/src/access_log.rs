@@ -106,6 +106,8 @@ struct TlsLine<'a> {
     sni: Option<&'a str>,
     #[serde(rename = "origin_pull.verdict")]
     verdict: &'a str,
+    #[serde(rename = "origin_pull.host", skip_serializing_if = "Option::is_none")]
+    judged_by: Option<&'a str>,
     #[serde(rename = "tls.client.subject", skip_serializing_if = "Option::is_none")]
     subject: Option<&'a str>,
     #[serde(rename = "tls.client.issuer", skip_serializing_if = "Option::is_none")]
@@ -210,6 +212,7 @@ fn tls_line<'a>(outcome: &'a Outcome<'a>) -> Option<TlsLine<'a>> {
         resumed: tls.resumed,
         sni: tls.sni.as_deref(),
         verdict: tls.verdict.label(),
+        judged_by: Some(tls.host.as_str()).filter(|host| outcome.host != Some(host)),
         subject: tls.leaf.as_ref().map(|leaf| leaf.subject.as_str()),
         issuer: tls.leaf.as_ref().map(|leaf| leaf.issuer.as_str()),
         serial: tls.leaf.as_ref().map(|leaf| leaf.serial.as_str()),

@@ -7,8 +7,9 @@ use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
-use pullgate_policy::TrustLevel;
-use pullgate_policy::origin_pull::Verdict;
+use pullgate_policy::decide;
+use pullgate_policy::origin_pull::{Cause, Verdict};
+use pullgate_policy::{Reason, TrustLevel};
 use std::time::Duration;
 
 /// The registry and its series. Labels come from the configuration or from closed enums, never from a request.
@@ -27,6 +28,7 @@ pub struct Metrics {
     ranges_prefixes: IntGaugeVec,
     certificate_not_after: IntGaugeVec,
     config_generation: IntGauge,
+    config_info: IntGaugeVec,
     config_reloads: IntCounterVec,
     log_dropped: IntCounterVec,
 }
@@ -63,6 +65,10 @@ pub enum HandshakeOutcome {
 }
 
 impl HandshakeOutcome {
+    /// Every outcome there is.
+    pub const ALL: [Self; 6] =
+        [Self::Completed, Self::UnknownName, Self::MissingName, Self::CertificateRefused, Self::TimedOut, Self::Failed];
+
     /// The label in logs and metrics.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -147,6 +153,7 @@ impl Metrics {
             ranges_prefixes: make.gauge(RANGES_PREFIXES)?,
             certificate_not_after: make.gauge(CERTIFICATE_NOT_AFTER)?,
             config_generation: IntGauge::with_opts(opts(CONFIG_GENERATION))?,
+            config_info: make.gauge(CONFIG_INFO)?,
             config_reloads: make.counter(CONFIG_RELOADS)?,
             log_dropped: make.counter(LOG_DROPPED)?,
             registry: registry.clone(),
@@ -201,15 +208,26 @@ impl Metrics {
         self.handshake_duration.observe(time.as_secs_f64());
     }
 
-    /// Counts a verdict on a host that asks for certificates, with what it proves.
-    pub fn origin_pull(&self, host: &str, verdict: &Verdict) {
-        let trust = match verdict {
-            Verdict::NotRequested => return,
-            // Nothing but the address, for which the connection was admitted.
-            Verdict::Refused(_) => TrustLevel::Network,
-            Verdict::Verified(proof) => proof.level,
-        };
-        self.origin_pull.with_label_values(&[host, verdict.label(), trust.label()]).inc();
+    /// Counts a verdict on a host that asks for certificates, with what the connection proves to it.
+    pub fn origin_pull(&self, host: &str, verdict: &Verdict, trust: TrustLevel) {
+        if *verdict != Verdict::NotRequested {
+            self.origin_pull.with_label_values(&[host, verdict.label(), trust.label()]).inc();
+        }
+    }
+
+    /// Forgets what was counted and shown under a host's former origin-pull rule: it says nothing of the rule in force.
+    pub fn forget_origin_pull(&self, host: &str) {
+        let verdicts = || Cause::ALL.iter().map(|cause| cause.label()).chain(["verified"]);
+        // What was never counted is not there to be forgotten.
+        for verdict in verdicts() {
+            for trust in TrustLevel::ALL {
+                let _ = self.origin_pull.remove_label_values(&[host, verdict, trust.label()]);
+            }
+        }
+        for reason in verdicts().chain(["not_requested", Reason::PlainConnection.label()]) {
+            let _ = self.policy_decisions.remove_label_values(&[host, decide::ORIGIN_PULL, "would_refuse", reason]);
+        }
+        let _ = self.certificate_not_after.remove_label_values(&["observed", host, ""]);
     }
 
     /// Shows how many prefixes count as Cloudflare.
@@ -244,9 +262,11 @@ impl Metrics {
         self.config_reloads.with_label_values(&[outcome]).inc();
     }
 
-    /// Shows the generation in force.
-    pub fn generation(&self, generation: u64) {
+    /// Shows the configuration in force: its generation, and its identity in place of the one before.
+    pub fn configuration(&self, generation: u64, id: &str) {
         self.config_generation.set(signed(generation));
+        self.config_info.reset();
+        self.config_info.with_label_values(&[id]).set(1);
     }
 
     /// The counter of lines that a log dropped.
@@ -356,6 +376,11 @@ const CERTIFICATE_NOT_AFTER: Series = series(
 );
 const CONFIG_GENERATION: Series =
     series("pullgate_config_generation", "The generation of the configuration in force, from 1.", &[]);
+const CONFIG_INFO: Series = series(
+    "pullgate_config_info",
+    "Always 1; the label identifies the configuration in force: its text and what its hosts trust.",
+    &["id"],
+);
 const CONFIG_RELOADS: Series = series(
     "pullgate_config_reloads_total",
     "Attempts to replace the configuration in force: applied, or refused (the one before serves on).",

@@ -1,8 +1,9 @@
 //! The one decision: facts in, a ruling out.
 //!
-//! The order is the product's promise: a malformed head, an unlisted host, a proof that does not satisfy it, the
+//! The order is the product's promise: a source that is admitted no more, a malformed head, an unlisted host, a proof that does not satisfy it, the
 //! visitor's address, the route and its methods, then the policies in order.
 
+use crate::admission::Admissions;
 use crate::denial::{Denial, Reason};
 use crate::facts::{Connection, Facts, Request, Source, TrustLevel};
 use crate::headers::{self, HeaderEdits};
@@ -28,6 +29,8 @@ pub struct Rules {
     pub hosts: HostTable,
     /// Which hosts a listener serves, by its name; listeners that serve all are not in it.
     pub listener_hosts: HashMap<Arc<str>, Vec<HostIndex>>,
+    /// Who may connect.
+    pub admissions: Arc<Admissions>,
 }
 
 /// What is to be done with a request that may pass.
@@ -106,23 +109,27 @@ impl Rules {
     /// Judges one request.
     #[must_use]
     pub fn decide(&self, facts: &Facts<'_>) -> Ruling {
-        let trust = facts.connection.trust_level(facts.now);
+        let source = self.admissions.source_of(facts.connection);
+        let handshake = facts.connection.tls().map(|tls| &tls.verdict);
         let mut ruling = Ruling {
             host: None,
             route: None,
             visitor: None,
-            trust,
+            trust: source.map_or(TrustLevel::None, |source| TrustLevel::of(source, handshake, facts.now)),
             observed: Vec::new(),
             allow: None,
             ends_connection: false,
-            outcome: Err(Reason::HostUnknown.into()),
+            outcome: Err(Reason::SourceUnlisted.into()),
         };
-        ruling.outcome = self.permit(facts, &mut ruling);
-        ruling.ends_connection = ruling.outcome.as_ref().is_err_and(is_misdirected) && self.is_outlived(facts);
+        if let Some(source) = source {
+            ruling.outcome = self.permit(facts, source, &mut ruling);
+        }
+        ruling.ends_connection =
+            source.is_none() || ruling.outcome.as_ref().is_err_and(is_misdirected) && self.is_outlived(facts);
         ruling
     }
 
-    fn permit(&self, facts: &Facts<'_>, ruling: &mut Ruling) -> Result<Permit, Denial> {
+    fn permit(&self, facts: &Facts<'_>, source: Source, ruling: &mut Ruling) -> Result<Permit, Denial> {
         let request = &facts.request;
         let authority = Authority::of(request)?;
         let target = Target::parse(request.target)?;
@@ -136,10 +143,10 @@ impl Rules {
         let sought = Sought { target: &target, method: request.method, protocol };
         let route = routes::find(&host.routes, &sought);
         let answered_here = route.is_ok_and(|at| matches!(host.routes[at].action, RouteAction::Respond { .. }));
-        ruling.trust = check_proof(host, facts.connection, facts.now, answered_here, &mut ruling.observed)?;
+        check_proof(host, facts, source, answered_here, ruling)?;
         ruling.route = route.ok();
 
-        let believed = is_believed(facts.connection, ruling.trust);
+        let believed = is_believed(source, ruling.trust);
         let visitor = visitor_of(host, facts, believed)?;
         ruling.visitor = Some(visitor);
         if route == Err(Reason::MethodUnlisted) {
@@ -230,38 +237,43 @@ impl Authority {
     }
 }
 
-/// Whether the requested host's own origin-pull rule is satisfied by this connection, and what that proves.
+/// Whether the requested host's own origin-pull rule is satisfied by this connection; what the connection proves to that host stands in
+/// the ruling either way.
 fn check_proof(
     host: &Host,
-    connection: &Connection,
-    now: UnixTime,
+    facts: &Facts<'_>,
+    source: Source,
     answered_here: bool,
-    observed: &mut Vec<Observed>,
-) -> Result<TrustLevel, Denial> {
-    let Some(trust) = host.origin_pull.trust() else { return Ok(connection.trust_by(None, now)) };
-    let verdict = connection.tls().map(|tls| tls.verdict_against(trust, now));
-    let proved = connection.trust_by(verdict.as_ref(), now);
+    ruling: &mut Ruling,
+) -> Result<(), Denial> {
+    let now = facts.now;
+    let trust = host.origin_pull.trust();
+    let verdict = facts.connection.tls().zip(trust).map(|(tls, trust)| tls.verdict_against(trust, now));
+    ruling.trust = TrustLevel::of(source, verdict.as_ref(), now);
+    if trust.is_none() {
+        return Ok(());
+    }
     let (reason, label) = match verdict {
         None => (Reason::PlainConnection, Reason::PlainConnection.label()),
-        Some(Verdict::Verified(proof)) if now <= proof.valid_until => return Ok(proved),
+        Some(Verdict::Verified(proof)) if now <= proof.valid_until => return Ok(()),
         Some(Verdict::Verified(_)) => (Reason::ProofExpired, Cause::Expired.label()),
         Some(Verdict::Refused(cause)) => (Reason::ProofMissing, cause.label()),
         Some(Verdict::NotRequested) => (Reason::ProofMissing, Verdict::NotRequested.label()),
     };
     match host.origin_pull {
         // What the gateway answers by itself on a plain listener needs no proof: a redirect to https.
-        _ if reason == Reason::PlainConnection && answered_here => Ok(proved),
+        _ if reason == Reason::PlainConnection && answered_here => Ok(()),
         OriginPull::Require(_) => Err(Denial { reason, policy: Some(ORIGIN_PULL.into()) }),
         OriginPull::Observe(_) | OriginPull::Off => {
-            observed.push(Observed { policy: ORIGIN_PULL.into(), reason: label });
-            Ok(proved)
+            ruling.observed.push(Observed { policy: ORIGIN_PULL.into(), reason: label });
+            Ok(())
         }
     }
 }
 
 /// Whether what the peer says of visitors is taken: it was admitted for who it is, or it has proved more.
-fn is_believed(connection: &Connection, trust: TrustLevel) -> bool {
-    connection.source != Source::Anybody || trust >= TrustLevel::Edge
+fn is_believed(source: Source, trust: TrustLevel) -> bool {
+    source != Source::Anybody || trust >= TrustLevel::Edge
 }
 
 fn visitor_of(host: &Host, facts: &Facts<'_>, believed: bool) -> Result<Visitor, Reason> {

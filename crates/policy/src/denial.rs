@@ -40,6 +40,8 @@ reasons! {
     HeadTooLarge = "head_too_large" => REQUEST_HEADER_FIELDS_TOO_LARGE,
     /// The length of the body is told twice, in two ways, or not as a number (RFC 9112 section 6.3): two recipients could disagree on it.
     BodyAmbiguous = "body_ambiguous" => BAD_REQUEST,
+    /// The peer's address was admitted when it connected, and is no more.
+    SourceUnlisted = "source_unlisted" => MISDIRECTED_REQUEST,
     /// No Host header and no `:authority`.
     HostMissing = "host_missing" => BAD_REQUEST,
     /// Host is not a name or an address with an optional port, or Host and `:authority` disagree.

@@ -1,12 +1,14 @@
 //! The facts that decisions are made from: plain data, gathered by the door and the proxy.
 
+use crate::admission::Admissions;
 use crate::hosts::HostName;
 use crate::origin_pull::{self, Leaf, Trust, TrustId, Verdict};
 use http::{HeaderMap, Method};
 use rustls_pki_types::{CertificateDer, UnixTime};
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The socket's other end: an address of Cloudflare's, never the visitor's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,6 +53,9 @@ pub enum TrustLevel {
 }
 
 impl TrustLevel {
+    /// Every level there is, weakest first.
+    pub const ALL: [Self; 4] = [Self::None, Self::Network, Self::Edge, Self::Account];
+
     /// The word in logs, metrics and `{connection.trust}`.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -59,6 +64,21 @@ impl TrustLevel {
             Self::Network => "network",
             Self::Edge => "edge",
             Self::Account => "account",
+        }
+    }
+}
+
+impl TrustLevel {
+    /// What an address and a verdict prove together; without a verdict, the address alone.
+    #[must_use]
+    pub fn of(source: Source, verdict: Option<&Verdict>, now: UnixTime) -> Self {
+        let by_address = match source {
+            Source::Cloudflare | Source::Listed => Self::Network,
+            Source::Anybody => Self::None,
+        };
+        match verdict {
+            Some(Verdict::Verified(proof)) if now <= proof.valid_until => proof.level.max(by_address),
+            _ => by_address,
         }
     }
 }
@@ -90,9 +110,9 @@ pub struct TlsFacts {
 
 /// A memory of verdicts for hosts other than the one of the handshake: `verify` is pure, and asking twice costs signatures.
 #[derive(Debug, Default)]
-pub struct OtherVerdicts(Mutex<Vec<(TrustId, Verdict)>>);
+pub struct OtherVerdicts(Mutex<VecDeque<(TrustId, Verdict)>>);
 
-/// Trusts remembered on one connection; a connection that goes through more hosts than that verifies again.
+/// Trusts remembered on one connection; one that goes through more hosts than that in turn verifies again.
 const REMEMBERED: usize = 16;
 
 impl TlsFacts {
@@ -102,15 +122,34 @@ impl TlsFacts {
         if self.trust == Some(trust.id()) {
             return self.verdict.clone();
         }
-        let mut known = self.others.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, verdict)) = known.iter().find(|(id, _)| *id == trust.id()) {
-            return verdict.clone();
+        let remembered =
+            self.others.lock().iter().find(|(id, _)| *id == trust.id()).map(|(_, verdict)| verdict.clone());
+        remembered.unwrap_or_else(|| {
+            // Not under the lock: the other streams of the connection would wait for the signatures.
+            let verdict = origin_pull::verify(&self.chain, trust, now);
+            self.others.remember(trust.id(), verdict.clone());
+            verdict
+        })
+    }
+}
+
+impl OtherVerdicts {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(TrustId, Verdict)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn remembered(&self) -> Vec<TrustId> {
+        self.lock().iter().map(|(id, _)| *id).collect()
+    }
+
+    fn remember(&self, trust: TrustId, verdict: Verdict) {
+        let mut known = self.lock();
+        // The oldest goes: a connection that outlives many generations asks for the newest.
+        while known.len() >= REMEMBERED {
+            known.pop_front();
         }
-        let verdict = origin_pull::verify(&self.chain, trust, now);
-        if known.len() < REMEMBERED {
-            known.push((trust.id(), verdict.clone()));
-        }
-        verdict
+        known.push_back((trust, verdict));
     }
 }
 
@@ -132,6 +171,8 @@ pub struct Connection {
     pub peer: Peer,
     /// Why the peer was let in.
     pub source: Source,
+    /// By which rules: later ones may not let it in.
+    pub admitted_by: Arc<Admissions>,
     /// Encryption.
     pub security: Security,
 }
@@ -149,20 +190,7 @@ impl Connection {
     /// What this connection proves to the host of its handshake: the better of its address and its certificate.
     #[must_use]
     pub fn trust_level(&self, now: UnixTime) -> TrustLevel {
-        self.trust_by(self.tls().map(|tls| &tls.verdict), now)
-    }
-
-    /// What this connection proves to a host whose trust came to this verdict on it; none where the host has no trust.
-    #[must_use]
-    pub fn trust_by(&self, verdict: Option<&Verdict>, now: UnixTime) -> TrustLevel {
-        let by_address = match self.source {
-            Source::Cloudflare | Source::Listed => TrustLevel::Network,
-            Source::Anybody => TrustLevel::None,
-        };
-        match verdict {
-            Some(Verdict::Verified(proof)) if now <= proof.valid_until => proof.level.max(by_address),
-            _ => by_address,
-        }
+        TrustLevel::of(self.source, self.tls().map(|tls| &tls.verdict), now)
     }
 }
 

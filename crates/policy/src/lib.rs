@@ -6,6 +6,7 @@
 //! 2. the proxy adds the [`Request`] facts and the present time to make [`Facts`];
 //! 3. [`Rules::decide`] answers with a [`Permit`], the only way to an upstream, or a [`Denial`].
 
+pub mod admission;
 pub mod decide;
 pub mod denial;
 pub mod facts;
@@ -24,6 +25,7 @@ pub mod template;
 mod testing;
 pub mod visitor;
 
+pub use admission::{Admission, Admissions};
 pub use decide::{Action, Observed, Permit, Rules, Ruling};
 pub use denial::{Denial, Reason};
 pub use facts::{Connection, Facts, Peer, Request, RequestId, Security, Source, TlsFacts, TrustLevel};

@@ -25,7 +25,7 @@ use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use std::sync::Arc;
 use std::time::Duration;
 use webpki::{
-    Cert, CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, RevocationCheckDepth, RevocationOptions,
+    CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, RevocationCheckDepth, RevocationOptions,
     RevocationOptionsBuilder, UnknownStatusPolicy, VerifiedPath,
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -97,8 +97,9 @@ pub fn verify(chain: &[CertificateDer<'_>], trust: &Trust, now: UnixTime) -> Ver
     }
 }
 
-/// Certificates accepted in one chain, the leaf included: the shared CA allows a path length of 2.
-const LONGEST_CHAIN: usize = 6;
+/// Certificates accepted in one chain: a leaf, two intermediates as the shared CA's path length allows, a root. With certificates that
+/// all bear one name, the paths to try grow by factorials: with four there are sixteen signatures to check at most, with six a hundred.
+const LONGEST_CHAIN: usize = 4;
 
 /// Bytes of DER accepted in one chain: three certificates of ML-DSA-87, the largest keys there are, have 24 KiB.
 const LARGEST_CHAIN: usize = 32 * 1024;
@@ -140,7 +141,7 @@ fn accept(chain: &[CertificateDer<'_>], trust: &Trust, now: UnixTime) -> Result<
     }
     Ok(Proof {
         level: anchor.level(),
-        valid_until: end_of_path(&path, leaf_end, anchor, trust, now),
+        valid_until: end_of_path(&path, leaf_end, anchor, trust, now)?,
         anchor: Arc::clone(anchor.subject()),
     })
 }
@@ -158,18 +159,32 @@ fn revocation<'a>(
     Ok(Some(options.with_expiration_policy(ExpirationPolicy::Enforce).build()))
 }
 
-/// The earliest end on a path: of its certificates, its anchor, and the revocation lists that cover it.
-fn end_of_path(path: &VerifiedPath<'_>, leaf_end: UnixTime, anchor: &Anchor, trust: &Trust, now: UnixTime) -> UnixTime {
-    let intermediates = path.intermediate_certificates().filter_map(|cert| end_of(&cert.der()));
-    let issuers: Vec<&[u8]> =
-        std::iter::once(path.end_entity().issuer()).chain(path.intermediate_certificates().map(Cert::issuer)).collect();
-    let lists = trust
-        .revocations()
-        .iter()
-        .filter(|list| list.in_force(now) && issuers.iter().any(|issuer| list.is_of(issuer)))
-        // A list has run out at its nextUpdate, a certificate only after its notAfter.
-        .map(|list| UnixTime::since_unix_epoch(Duration::from_secs(list.next_update().as_secs().saturating_sub(1))));
-    intermediates.chain(lists).fold(leaf_end.min(anchor.not_after()), UnixTime::min)
+/// The earliest end on a path: of its certificates, its anchor, and what the revocation lists say of it.
+fn end_of_path(
+    path: &VerifiedPath<'_>,
+    leaf_end: UnixTime,
+    anchor: &Anchor,
+    trust: &Trust,
+    now: UnixTime,
+) -> Result<UnixTime, Cause> {
+    let mut end = leaf_end.min(anchor.not_after());
+    let mut issuers = vec![path.end_entity().issuer()];
+    for intermediate in path.intermediate_certificates() {
+        end = end.min(ca_fit_to_issue(&intermediate.der())?);
+        issuers.push(intermediate.issuer());
+    }
+    let lists = issuers.iter().filter_map(|issuer| trust.lists_until(issuer, now));
+    Ok(lists.fold(end, UnixTime::min))
+}
+
+/// An intermediate's end of validity, provided that its KeyUsage, if it has one, allows it to issue (RFC 5280 section 6.1.4, n).
+fn ca_fit_to_issue(ca: &CertificateDer<'_>) -> Result<UnixTime, Cause> {
+    let (_, parsed) = X509Certificate::from_der(ca).map_err(|_| Cause::Malformed)?;
+    let usage = parsed.key_usage().map_err(|_| Cause::Malformed)?;
+    if usage.is_some_and(|usage| !usage.value.key_cert_sign()) {
+        return Err(Cause::WrongUsage);
+    }
+    Ok(seconds(parsed.validity().not_after.timestamp()))
 }
 
 /// The leaf's end of validity, provided that its KeyUsage, if it has one, allows signatures (RFC 5280 section 4.2.1.3).
@@ -180,11 +195,6 @@ fn leaf_fit_to_sign(leaf: &CertificateDer<'_>) -> Result<UnixTime, Cause> {
         return Err(Cause::WrongUsage);
     }
     Ok(seconds(parsed.validity().not_after.timestamp()))
-}
-
-fn end_of(der: &CertificateDer<'_>) -> Option<UnixTime> {
-    let (_, parsed) = X509Certificate::from_der(der).ok()?;
-    Some(seconds(parsed.validity().not_after.timestamp()))
 }
 
 pub(crate) fn seconds(timestamp: i64) -> UnixTime {

@@ -1,5 +1,6 @@
 //! What the tests of this crate share: CAs made at run time, hosts, and requests on their way into a decision.
 
+use crate::admission::Admissions;
 use crate::decide::{Action, Rules, Ruling};
 use crate::denial::Reason;
 use crate::facts::{Connection, Facts, Peer, Request, RequestId, Security, Source, TlsFacts, TrustLevel};
@@ -18,7 +19,7 @@ use rcgen::{
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// The present of every test, in seconds: 2026-09-21.
@@ -168,8 +169,11 @@ pub(crate) fn route(path: &str) -> Route {
     }
 }
 
+/// By these every arrival was let in, as whatever its test says.
+static ADMISSIONS: LazyLock<Arc<Admissions>> = LazyLock::new(Arc::default);
+
 pub(crate) fn rules(hosts: Vec<Host>) -> Rules {
-    Rules { hosts: HostTable::new(hosts).unwrap(), listener_hosts: HashMap::new() }
+    Rules { hosts: HostTable::new(hosts).unwrap(), listener_hosts: HashMap::new(), admissions: Arc::clone(&ADMISSIONS) }
 }
 
 /// A policy that answers the same to everybody.
@@ -223,6 +227,7 @@ impl Arrival {
                 listener: "https".into(),
                 peer: Peer::new((address, 40_000).into()),
                 source: Source::Cloudflare,
+                admitted_by: Arc::clone(&ADMISSIONS),
                 security: handshake(vec![], None, at(NOW)),
             },
             method: Method::GET,

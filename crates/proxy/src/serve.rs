@@ -21,6 +21,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 /// The time-outs of one listener's connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,15 +168,19 @@ impl Http {
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(timeouts.idle);
         let front = Arc::new(Http2Front { proxy: Arc::clone(&self.inner.proxy), options, write: timeouts.write });
-        let (ending, mut drain) = (carried.ending(), self.drain.clone());
+        let (ending, mut ended, mut drain) = (carried.ending(), carried.ending(), self.drain.clone());
         let serving = front.process_new(Box::new(conn), &ending);
         let mut serving = std::pin::pin!(serving);
         tokio::select! {
             _ = &mut serving => return,
             // Pingora watches this connection's own signal: a drain of all reaches it through that.
             _ = drain.wait_for(|drain| *drain) => carried.end(),
+            _ = ended.wait_for(|ended| *ended) => {}
         }
-        serving.await;
+        // Pingora's idle time-out is off once a connection ends, and a client need not answer the GOAWAY.
+        if timeout(timeouts.idle, serving).await.is_err() {
+            debug!("a connection that was to end is cut");
+        }
     }
 }
 

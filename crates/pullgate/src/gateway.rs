@@ -1,6 +1,6 @@
 //! The gateway itself: a runtime, its listeners and what they share, from start to the end of the drain.
 
-use crate::reload::{Fixed, ReloadError, Reloaded, Succession};
+use crate::reload::{Fixed, Succession};
 use crate::snapshot::{InForce, Snapshot, SnapshotError, listener_settings, timeouts};
 use crate::threads::Threads;
 use crate::world::System;
@@ -14,7 +14,6 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -30,7 +29,7 @@ pub struct Gateway {
     admin: SocketAddr,
     metrics: Metrics,
     signals: Signals,
-    succession: Succession,
+    succession: Arc<Succession>,
     http: Option<Http>,
     finished: mpsc::Receiver<()>,
     logs: Vec<Sink>,
@@ -97,7 +96,7 @@ impl Gateway {
         let snapshot = Snapshot::new(config, None)?;
         snapshot.show(&metrics, None);
         let in_force = Arc::new(InForce::new(snapshot));
-        let succession = Succession::new(Arc::clone(&in_force), fixed, metrics.clone());
+        let succession = Arc::new(Succession::new(Arc::clone(&in_force), fixed, metrics.clone()));
         let signals = Signals {
             stop_accepting: watch::Sender::new(false),
             drain: watch::Sender::new(false),
@@ -121,13 +120,10 @@ impl Gateway {
         Ok(Self { threads, addresses, admin: admin_address, metrics, signals, succession, http, finished, logs, drain })
     }
 
-    /// Loads the configuration again and puts it in force. Connections and requests that are under way go on; each later request is
-    /// judged by the new one.
-    ///
-    /// # Errors
-    /// Why the configuration before stays in force.
-    pub fn reload(&self, file: &Path) -> Result<Reloaded, ReloadError> {
-        self.succession.reload(file)
+    /// What puts another configuration in force, for threads that must not hold the gateway up.
+    #[must_use]
+    pub fn succession(&self) -> Arc<Succession> {
+        Arc::clone(&self.succession)
     }
 
     /// Where a listener listens, with the port that the system chose.

@@ -10,32 +10,45 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Bytes of an answer: the series of thousands of hosts.
 const LARGEST_ANSWER: u64 = 64 * 1024 * 1024;
 
-/// A gateway that is not ready.
+/// An admin listener that did not answer as it should.
 #[derive(Debug, thiserror::Error)]
-pub enum Unhealthy {
+pub enum AdminError {
     /// Nobody answers.
     #[error("nothing answers on {0}")]
     Unreachable(SocketAddr, #[source] io::Error),
-    /// It answers that it is not ready.
+    /// Its answer is not 200.
     #[error("{0} answers: {1}")]
-    NotReady(SocketAddr, String),
+    Refused(SocketAddr, String),
+    /// Its answer is not whole.
+    #[error("the answer of {0} broke off")]
+    Cut(SocketAddr),
 }
 
 /// Asks `/-/ready` on the admin listener.
 ///
 /// # Errors
 /// When nobody answers there, or the answer is not 200.
-pub fn healthcheck(admin: SocketAddr) -> Result<(), Unhealthy> {
+pub fn healthcheck(admin: SocketAddr) -> Result<(), AdminError> {
     ask(admin, "/-/ready").map(drop)
 }
 
 /// The body of the admin listener's answer.
-pub(crate) fn ask(admin: SocketAddr, path: &str) -> Result<String, Unhealthy> {
-    let answer = exchange(admin, path).map_err(|error| Unhealthy::Unreachable(admin, error))?;
+pub(crate) fn ask(admin: SocketAddr, path: &str) -> Result<String, AdminError> {
+    let answer = exchange(admin, path).map_err(|error| AdminError::Unreachable(admin, error))?;
     match answer.split_once("\r\n\r\n") {
-        Some((head, body)) if head.starts_with("HTTP/1.1 200 ") => Ok(body.to_owned()),
-        _ => Err(Unhealthy::NotReady(admin, answer.lines().next().unwrap_or("nothing").to_owned())),
+        Some((head, body)) if head.starts_with("HTTP/1.1 200 ") => match length_in(head) {
+            Some(length) if length == body.len() => Ok(body.to_owned()),
+            _ => Err(AdminError::Cut(admin)),
+        },
+        _ => Err(AdminError::Refused(admin, answer.lines().next().unwrap_or("nothing").to_owned())),
     }
+}
+
+fn length_in(head: &str) -> Option<usize> {
+    let fields = head.lines().filter_map(|line| line.split_once(':'));
+    fields
+        .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .find_map(|(_, value)| value.trim().parse().ok())
 }
 
 fn exchange(admin: SocketAddr, path: &str) -> io::Result<String> {

@@ -14,9 +14,9 @@ mod would_refuse;
 
 pub use demo::{Demo, DemoError};
 pub use gateway::{Gateway, StartError};
-pub use healthcheck::{Unhealthy, healthcheck};
-pub use reload::{ReloadError, Reloaded};
+pub use healthcheck::{AdminError, healthcheck};
+pub use reload::{ReloadError, Reloaded, Succession};
 pub use signals::{Signals, Told};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use world::{LoadError, Loaded, System, Warnings, load};
-pub use would_refuse::{HostReport, Report, would_refuse};
+pub use would_refuse::{HostReport, Report, WouldRefuseError, would_refuse};

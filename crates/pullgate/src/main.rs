@@ -3,7 +3,9 @@
 
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
-use pullgate::{Demo, Gateway, LoadError, Loaded, Reloaded, Signals, System, Told, healthcheck, load, would_refuse};
+use pullgate::{
+    Demo, Gateway, LoadError, Loaded, Reloaded, Signals, Succession, System, Told, healthcheck, load, would_refuse,
+};
 use pullgate_config::Config;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -100,7 +102,11 @@ fn run(file: &Path) -> anyhow::Result<ExitCode> {
     };
     loop {
         match gateway.handle().clone().block_on(signals.next()) {
-            Told::Reload => reload(&gateway, file),
+            // On a thread of its own: a file system or resolver that hangs must not keep a signal from being heard.
+            Told::Reload => {
+                let (succession, file) = (gateway.succession(), file.to_owned());
+                gateway.handle().spawn_blocking(move || reload(&succession, &file));
+            }
             Told::Drain => {
                 gateway.shut_down(async move { signals.end().await });
                 return Ok(ExitCode::SUCCESS);
@@ -113,8 +119,8 @@ fn run(file: &Path) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn reload(gateway: &Gateway, file: &Path) {
-    match gateway.reload(file) {
+fn reload(succession: &Succession, file: &Path) {
+    match succession.reload(file) {
         Ok(Reloaded { generation, warnings }) => {
             for warning in warnings.list() {
                 log::warn!(key = warning.key.as_str(), line = warning.at.line; "{}", warning.message);

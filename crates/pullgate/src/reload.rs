@@ -33,7 +33,7 @@ pub struct Reloaded {
 
 /// What replaces one generation by the next.
 #[derive(Debug)]
-pub(crate) struct Succession {
+pub struct Succession {
     in_force: Arc<InForce>,
     fixed: Fixed,
     metrics: Metrics,
@@ -66,8 +66,12 @@ impl Succession {
         Self { in_force, fixed, metrics, turn: Mutex::new(()) }
     }
 
-    /// Loads a file and puts it in force; both outcomes are counted.
-    pub(crate) fn reload(&self, file: &Path) -> Result<Reloaded, ReloadError> {
+    /// Loads a configuration and puts it in force; both outcomes are counted. It reads files and resolves names: not for a thread that
+    /// serves. Connections and requests that are under way go on; each later request is judged by the new one.
+    ///
+    /// # Errors
+    /// Why the configuration before stays in force.
+    pub fn reload(&self, file: &Path) -> Result<Reloaded, ReloadError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let result = self.follow(file);
         self.metrics.reload(if result.is_ok() { ReloadOutcome::Applied } else { ReloadOutcome::Refused });
@@ -75,12 +79,12 @@ impl Succession {
     }
 
     fn follow(&self, file: &Path) -> Result<Reloaded, ReloadError> {
-        let Loaded { config, warnings } = load_again(file)?;
+        let before = self.in_force.snapshot();
+        let Loaded { config, warnings } = load_again(file, before.digests())?;
         let changed = self.fixed.changes(&Fixed::of(&config));
         if !changed.is_empty() {
             return Err(ReloadError::Fixed(changed));
         }
-        let before = self.in_force.snapshot();
         let snapshot = Arc::new(Snapshot::new(config, Some(&before))?);
         self.in_force.replace(Arc::clone(&snapshot));
         snapshot.show(&self.metrics, Some(&before));

@@ -1,15 +1,16 @@
 //! One generation of the configuration, made ready to serve: keys parsed, rules built, upstreams addressed.
 
 use pullgate_config::{Certificate, Config, Host, Listener, Protocol, ServedHosts, Sources};
-use pullgate_door::{Admission, CertificateFiles, Gate, Gates, HostTls, ListenerSettings, TlsError, TlsSettings};
+use pullgate_door::{CertificateFiles, Gate, Gates, HostTls, ListenerSettings, TlsError, TlsSettings};
 use pullgate_metrics::{Expiry, ExpiryKind, Metrics};
-use pullgate_policy::Rules;
 use pullgate_policy::hosts::{HostConflict, HostIndex, HostName, HostTable};
-use pullgate_policy::origin_pull::Leaf;
+use pullgate_policy::origin_pull::{Leaf, RevocationList, TrustId};
+use pullgate_policy::{Admission, Admissions, Networks, OriginPull, Rules};
 use pullgate_proxy::{Server, ServerAddress, Site, Sites, Timeouts, Upstream, UpstreamTimeouts};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, UnixTime};
-use std::collections::HashMap;
+use sha2::{Digest, Sha256};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// What door and proxy see of one generation.
@@ -17,8 +18,12 @@ use std::sync::Arc;
 pub struct Snapshot {
     gate: Arc<Gate>,
     site: Arc<Site>,
+    /// Tells it from others: the same text and trusts have the same.
+    id: String,
     /// What of it ends, and when.
     expiries: Vec<Expiry>,
+    /// The SHA-256 of what may run out in it.
+    digests: Arc<HashSet<[u8; 32]>>,
 }
 
 /// A configuration that loaded and cannot be served all the same.
@@ -76,7 +81,9 @@ impl Snapshot {
     /// # Errors
     /// What the checks at load could not see.
     pub fn new(config: Config, before: Option<&Self>) -> Result<Self, SnapshotError> {
-        let Config { runtime: _, admin: _, log: _, cloudflare, listeners, tls, hosts, upstreams } = config;
+        let id = identity(&config);
+        let digests = config.hosts.iter().flat_map(digests_of).collect();
+        let Config { text: _, runtime: _, admin: _, log: _, cloudflare, listeners, tls, hosts, upstreams } = config;
         let settings = TlsSettings { tls12: tls.tls12, tls13: tls.tls13, http2: tls.http2 };
         let (mut rules, mut tls, mut expiries) = (Vec::new(), Vec::new(), Vec::new());
         for host in hosts {
@@ -85,11 +92,18 @@ impl Snapshot {
             rules.push(host.rule);
         }
         let hosts = HostTable::new(rules)?;
-        let rules = Arc::new(Rules { listener_hosts: served_hosts(&listeners, &hosts), hosts });
-        let gate = Gate { cloudflare, admissions: admissions(&listeners), rules: Arc::clone(&rules), tls };
+        let admissions = admissions(cloudflare, &listeners, before);
+        let rules = Arc::new(Rules { listener_hosts: served_hosts(&listeners, &hosts), hosts, admissions });
+        let gate = Gate { rules: Arc::clone(&rules), tls };
         let upstreams = upstreams.into_iter().map(upstream).collect::<Result<_, _>>()?;
         let generation = before.map_or(0, Self::generation) + 1;
-        Ok(Self { gate: Arc::new(gate), site: Arc::new(Site { generation, rules, upstreams }), expiries })
+        let site = Arc::new(Site { generation, rules, upstreams });
+        Ok(Self { gate: Arc::new(gate), site, id, expiries, digests: Arc::new(digests) })
+    }
+
+    /// The SHA-256 of what may run out in it and serves.
+    pub(crate) fn digests(&self) -> Arc<HashSet<[u8; 32]>> {
+        Arc::clone(&self.digests)
     }
 
     /// Counted from 1.
@@ -100,10 +114,16 @@ impl Snapshot {
 
     /// Shows in the metrics what is in force, in place of what was.
     pub(crate) fn show(&self, metrics: &Metrics, before: Option<&Self>) {
-        let (ipv4, ipv6) = self.gate.cloudflare.prefixes();
+        let (ipv4, ipv6) = self.gate.rules.admissions.cloudflare.prefixes();
         metrics.ranges(ipv4, ipv6);
-        metrics.generation(self.generation());
+        metrics.configuration(self.generation(), &self.id);
         metrics.expiries(&self.expiries, before.map_or(&[], |before| &before.expiries));
+        for old in before.into_iter().flat_map(|before| before.gate.rules.hosts.hosts()) {
+            let new = self.gate.rules.hosts.named(&old.name);
+            if new.is_none_or(|new| !is_same_rule(&new.origin_pull, &old.origin_pull)) {
+                metrics.forget_origin_pull(old.name.as_str());
+            }
+        }
     }
 
     /// The TLS of the host with a label.
@@ -111,6 +131,28 @@ impl Snapshot {
         let index = self.gate.rules.hosts.hosts().iter().position(|host| host.name == *name)?;
         self.gate.tls.get(index)?.as_ref()
     }
+}
+
+fn is_same_rule(one: &OriginPull, other: &OriginPull) -> bool {
+    let trusts = one.trust().map(|trust| trust.id()) == other.trust().map(|trust| trust.id());
+    trusts && std::mem::discriminant(one) == std::mem::discriminant(other)
+}
+
+/// What tells a configuration from others, sixteen hexadecimal digits: its text, and the trusts of its hosts, whose files the text only
+/// names.
+pub(crate) fn identity(config: &Config) -> String {
+    let mut hash = Sha256::new_with_prefix(config.text);
+    for host in &config.hosts {
+        let trust = host.rule.origin_pull.trust().map(|trust| trust.id());
+        hash.update(trust.as_ref().map_or(&[0; 32], TrustId::as_bytes));
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn digests_of(host: &Host) -> Vec<[u8; 32]> {
+    let files = host.certificates.iter().flat_map(|files| [Some(&files.chain), files.ocsp.as_ref()]).flatten();
+    let lists = host.rule.origin_pull.trust().into_iter().flat_map(|trust| trust.revocations());
+    files.map(|file| Sha256::digest(file).into()).chain(lists.map(RevocationList::fingerprint)).collect()
 }
 
 fn host_tls(host: &Host, settings: TlsSettings, before: Option<&Snapshot>) -> Result<Option<HostTls>, SnapshotError> {
@@ -157,13 +199,19 @@ fn served_hosts(listeners: &[Listener], hosts: &HostTable) -> HashMap<Arc<str>, 
         .collect()
 }
 
-fn admissions(listeners: &[Listener]) -> HashMap<Arc<str>, Admission> {
+/// Who may connect; the same as before where nothing has changed, so that nobody who was let in has to be asked again.
+fn admissions(cloudflare: Networks, listeners: &[Listener], before: Option<&Snapshot>) -> Arc<Admissions> {
     let admission = |sources: &Sources| match sources {
         Sources::Cloudflare => Admission::Cloudflare,
         Sources::Any => Admission::Anybody,
         Sources::Networks(networks) => Admission::Networks(networks.clone()),
     };
-    listeners.iter().map(|listener| (Arc::clone(&listener.name), admission(&listener.sources))).collect()
+    let by_name = |listener: &Listener| (Arc::clone(&listener.name), admission(&listener.sources));
+    let now = Admissions { cloudflare, listeners: listeners.iter().map(by_name).collect() };
+    match before.map(|before| &before.gate.rules.admissions) {
+        Some(before) if **before == now => Arc::clone(before),
+        _ => Arc::new(now),
+    }
 }
 
 fn upstream(group: pullgate_config::Upstream) -> Result<Upstream, SnapshotError> {

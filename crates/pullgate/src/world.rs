@@ -1,27 +1,30 @@
 //! The outside of a configuration: this process's clock, environment, files and resolver.
 
 use ipnet::IpNet;
-use pullgate_config::{CertificateCheck, CertificateFault, Config, Occasion, Problem, Problems, Severity, World};
+use pullgate_config::{CertificateCheck, CertificateFault, Config, Problem, Problems, Severity, World};
 use pullgate_door::CertificateFiles;
 use pullgate_policy::origin_pull::Leaf;
 use rustls_pki_types::UnixTime;
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The system that this process runs on; relative paths count from `folder`.
 #[derive(Debug, Clone)]
 pub struct System {
     folder: PathBuf,
-    occasion: Occasion,
+    /// What serves, by its SHA-256; nothing at a start.
+    in_force: Option<Arc<HashSet<[u8; 32]>>>,
 }
 
 impl System {
     /// The system as a configuration file sees it: relative paths count from the file's folder.
     #[must_use]
     pub fn beside(file: &Path) -> Self {
-        Self { folder: file.parent().map(Path::to_path_buf).unwrap_or_default(), occasion: Occasion::Start }
+        Self { folder: file.parent().map(Path::to_path_buf).unwrap_or_default(), in_force: None }
     }
 
     /// A path of the configuration, from where this process stands.
@@ -51,8 +54,8 @@ impl World for System {
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
     }
 
-    fn occasion(&self) -> Occasion {
-        self.occasion
+    fn serves_better(&self, than: [u8; 32]) -> bool {
+        self.in_force.as_ref().is_some_and(|in_force| !in_force.contains(&than))
     }
 
     fn check_certificate(
@@ -132,19 +135,18 @@ impl fmt::Display for Warnings {
 /// # Errors
 /// All problems at once.
 pub fn load(file: &Path) -> Result<Loaded, LoadError> {
-    load_for(Occasion::Start, file)
+    load_with(file, &System::beside(file))
 }
 
-/// The same to replace a configuration that serves: what has run out is a problem then.
-pub(crate) fn load_again(file: &Path) -> Result<Loaded, LoadError> {
-    load_for(Occasion::Reload, file)
+/// The same to replace a configuration of which this is in force: anything else that has run out is a problem then.
+pub(crate) fn load_again(file: &Path, in_force: Arc<HashSet<[u8; 32]>>) -> Result<Loaded, LoadError> {
+    load_with(file, &System { in_force: Some(in_force), ..System::beside(file) })
 }
 
-fn load_for(occasion: Occasion, file: &Path) -> Result<Loaded, LoadError> {
+fn load_with(file: &Path, system: &System) -> Result<Loaded, LoadError> {
     let text =
         std::fs::read_to_string(file).map_err(|source| LoadError::Unreadable { path: file.to_owned(), source })?;
     let name = file.display().to_string();
-    let system = System { occasion, ..System::beside(file) };
-    let loaded = pullgate_config::load(&name, &text, &system).map_err(LoadError::Problems)?;
+    let loaded = pullgate_config::load(&name, &text, system).map_err(LoadError::Problems)?;
     Ok(Loaded { config: loaded.config, warnings: Warnings { file: name, text, list: loaded.warnings } })
 }

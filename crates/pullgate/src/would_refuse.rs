@@ -1,13 +1,14 @@
 //! `pullgate check --would-refuse`: what a running gateway let pass in observe mode, by host, before anybody enforces it.
 
-use crate::healthcheck::{Unhealthy, ask};
+use crate::healthcheck::{AdminError, ask};
+use crate::snapshot::identity;
 use pullgate_config::Config;
 use pullgate_policy::decide::ORIGIN_PULL;
 use pullgate_policy::{Host, Mode, OriginPull};
 use serde_json::{Value, json};
 use std::fmt;
 
-/// What was observed, host by host, since the gateway started.
+/// What was observed, host by host, since the gateway started, or since the host's rule changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// In the configuration's order.
@@ -25,16 +26,33 @@ pub struct HostReport {
     pub verified: Option<u64>,
     /// Handshakes whose certificate `require` refuses, by verdict.
     pub refused: Vec<(String, u64)>,
+    /// Whether anything of it is in observe mode.
+    pub observes: bool,
     /// Requests that passed in observe mode and that enforcing would refuse, by policy and reason.
     pub requests: Vec<(String, String, u64)>,
+}
+
+/// A report that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum WouldRefuseError {
+    /// The gateway does not answer.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// What it counts was judged by other rules.
+    #[error(
+        "the running gateway serves another configuration than this file, or its files have changed since: reload it first"
+    )]
+    Other,
 }
 
 /// Asks the gateway that runs with a configuration.
 ///
 /// # Errors
-/// When its admin listener does not answer.
-pub fn would_refuse(config: &Config) -> Result<Report, Unhealthy> {
-    ask(config.admin.address, "/metrics").map(|text| Report::of(config, &text))
+/// When its admin listener does not answer, or another configuration is in force there.
+pub fn would_refuse(config: &Config) -> Result<Report, WouldRefuseError> {
+    let text = ask(config.admin.address, "/metrics")?;
+    let in_force = format!("pullgate_config_info{{id=\"{}\"}} 1", identity(config));
+    if text.lines().any(|line| line == in_force) { Ok(Report::of(config, &text)) } else { Err(WouldRefuseError::Other) }
 }
 
 impl Report {
@@ -103,6 +121,7 @@ impl HostReport {
         Self {
             host: host.to_owned(),
             mode,
+            observes: !observing.is_empty(),
             verified: (mode != "off").then(|| handshakes().filter(is_verified).map(|sample| sample.value).sum()),
             refused: refused.map(|sample| (text(sample, "verdict"), sample.value)).collect(),
             requests: observed.map(|sample| (text(sample, "policy"), text(sample, "reason"), sample.value)).collect(),
@@ -143,8 +162,10 @@ impl fmt::Display for Report {
             let verdicts: Vec<_> = host.refused.iter().map(|(verdict, count)| format!("{verdict} {count}")).collect();
             writeln!(f, "{}: handshakes with a certificate that is not taken: {}", host.host, verdicts.join(", "))?;
         }
-        let verdict = if self.is_clear() {
-            "clear: enforcing would have refused nothing since the gateway started"
+        let verdict = if !self.hosts.iter().any(|host| host.observes) {
+            "nothing is in observe mode: what is refused is refused already"
+        } else if self.is_clear() {
+            "clear: enforcing would have refused nothing of what was seen"
         } else {
             "not clear: find out who they are (the access log names them as `would_refuse`) before you enforce"
         };

@@ -140,7 +140,7 @@ async fn ml_dsa_certificates_pass_in_tls13_and_not_before() {
 #[test]
 fn the_origin_ca_is_refused_as_trust() {
     let props = Props::new();
-    let root = include_str!("../../../crates/policy/src/origin_pull/origin_ca_rsa_root.pem");
+    let root = include_str!("../../../crates/policy/src/origin_pull/tests/origin_ca_rsa_root.pem");
     std::fs::write(props.path().join("origin-ca.pem"), root).unwrap();
     let problems = refusal(&props, &shop_with("{mode: require, trust: [origin-ca.pem]}"));
     assert!(

@@ -2,7 +2,7 @@
 
 use pullgate_tests::client::{H1, Refused, Sessions, Tls};
 use pullgate_tests::pki::Identity;
-use pullgate_tests::stage::{Recipe, Stage, VERSIONS, cloudflare, eventually, start, visit};
+use pullgate_tests::stage::{Props, Recipe, Stage, VERSIONS, cloudflare, eventually, start, visit};
 use rustls::{ClientConfig, ClientConnection};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -155,6 +155,41 @@ async fn a_connection_without_a_certificate_ends_when_its_host_begins_to_require
     assert!(tokio::time::timeout(PATIENCE, two.closed()).await.is_ok());
 }
 
+/// Who may connect is asked again where the answer has changed: an address that is taken off the list is not served on what it has open.
+#[tokio::test]
+async fn a_source_that_is_admitted_no_more_is_sent_away() {
+    let wide = "cloudflare: {ranges: {extra: [127.0.1.0/24]}}";
+    let head = |to: &str| Recipe { head: Recipe::default().head.replace(wide, to), ..Recipe::default() };
+    let stage = Stage::new().await;
+    let (mut one, two, mut plain) =
+        (stage.h1("shop.example.com").await, stage.h2("shop.example.com").await, stage.plain().await);
+    // The same list in another order admits the same.
+    stage.reload(&head("cloudflare: {ranges: {extra: [127.0.1.0/25, 127.0.1.128/25]}}")).unwrap();
+    assert_eq!(one.send(visit("shop.example.com", "/")).await.unwrap().status, 200);
+    assert_eq!(two.send(visit("shop.example.com", "/")).await.unwrap().status, 200);
+    assert_eq!(plain.send(visit("open.example.com", "/")).await.unwrap().status, 200);
+    let reached = stage.origin.ledger().len();
+    stage.reload(&head("cloudflare: {ranges: {extra: [127.0.9.0/24]}}")).unwrap();
+    for answer in [
+        one.send(visit("shop.example.com", "/")).await.unwrap(),
+        two.send(visit("open.example.com", "/")).await.unwrap(),
+        plain.send(visit("open.example.com", "/")).await.unwrap(),
+    ] {
+        assert_eq!(answer.status, 421);
+    }
+    for closed in [
+        tokio::time::timeout(PATIENCE, one.closed()).await,
+        tokio::time::timeout(PATIENCE, two.closed()).await,
+        tokio::time::timeout(PATIENCE, plain.closed()).await,
+    ] {
+        assert!(closed.is_ok());
+    }
+    assert!(stage.h1_as("shop.example.com", stage.tls()).await.is_err());
+    assert_eq!(stage.origin.ledger().len(), reached);
+    let lines = stage.access_lines(6).await;
+    assert!(lines[3..].iter().all(|line| line["reason"] == "source_unlisted" && line["trust"] == "none"), "{lines:#?}");
+}
+
 /// One that asked at the wrong door is not sent away from its own.
 #[tokio::test]
 async fn a_refusal_of_another_host_drains_nothing() {
@@ -287,6 +322,7 @@ async fn a_bad_reload_keeps_what_serves_and_names_the_place() {
         ),
     ];
     let mut kept = stage.h1("shop.example.com").await;
+    assert_eq!(table.len(), 11);
     for (refused, (recipe, expected)) in (1..).zip(&table) {
         let error = stage.reload(recipe).unwrap_err();
         assert!(error.contains(expected), "{error}\n{expected}");
@@ -299,6 +335,23 @@ async fn a_bad_reload_keeps_what_serves_and_names_the_place() {
     std::fs::write(folder.join("server.key"), good).unwrap();
     assert_eq!(stage.reload(&default()), Ok(2));
     assert!(eventually(|| stage.metric("pullgate_config_generation") == 2.0).await);
+}
+
+/// What has run out where it serves is no worse than itself: it must not keep a leaked CA in force elsewhere.
+#[tokio::test]
+async fn what_serves_although_it_has_run_out_stands_in_the_way_of_no_reload() {
+    let props = Props::new();
+    props.server_ca.leaf().dns(&["shop.example.com"]).usage_server().expired().issue().write(props.path(), "expired");
+    std::fs::write(props.path().join("stale.crl"), props.zone_ca.lapsed_revocations()).unwrap();
+    let hosts = |trust: &str| {
+        let expired =
+            Recipe::default().hosts.replacen("server.pem, key: server.key", "expired.pem, key: expired.key", 1);
+        expired.replacen("[zone-ca.pem]", "[zone-ca.pem], crl: stale.crl", 1).replace("[other-ca.pem]", trust)
+    };
+    let stage = Stage::set(props, Recipe { hosts: hosts("[other-ca.pem]"), ..Recipe::default() }).await;
+    assert_eq!(stage.reload(&Recipe { hosts: hosts("[zone-ca.pem]"), ..Recipe::default() }), Ok(2));
+    let mut blog = stage.h1("blog.example.com").await;
+    assert_eq!(blog.send(visit("blog.example.com", "/")).await.unwrap().status, 200);
 }
 
 /// What is not shown any more raises no alarm any more.
@@ -323,4 +376,10 @@ async fn the_ends_of_what_is_in_force_are_shown_and_no_others() {
     assert_eq!(shown("crl", "shop").len(), 0);
     // Another host that trusts it shows it still.
     assert_eq!(shown("trust", "twin").len(), 1);
+    // The leaf that was seen under a former rule, and what was counted under it, say nothing of this one.
+    stage.reload(&Recipe::default()).unwrap();
+    stage.h1("shop.example.com").await.send(visit("shop.example.com", "/")).await.unwrap();
+    assert_eq!((shown("observed", "shop").len(), stage.verdicts("shop", "verified")), (1, 1.0));
+    stage.reload(&shop_with("{mode: off}")).unwrap();
+    assert_eq!((shown("observed", "shop").len(), stage.verdicts("shop", "verified")), (0, 0.0));
 }

@@ -69,9 +69,22 @@ async fn check_says_what_require_would_have_refused_by_host() {
     // What is enforced is not observed any more, whatever was seen before.
     let text_of = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text_of.replace("mode: observe", "mode: require")).unwrap();
+    let ahead = report(path, &[]);
+    assert_eq!(ahead.status.code(), Some(1), "the file is ahead of the gateway: {ahead:?}");
+    assert!(text(&ahead.stderr).contains("serves another configuration than this file"), "{ahead:?}");
     running.signal("-HUP");
     metrics_show(&admin, "pullgate_config_generation 2\n").await;
     let enforced = report(path, &[]);
     assert_eq!(enforced.status.code(), Some(0), "{enforced:?}");
-    assert!(text(&enforced.stdout).contains("clear: enforcing"), "{enforced:?}");
+    assert!(text(&enforced.stdout).contains("nothing is in observe mode"), "{enforced:?}");
+
+    // Another trust: what was verified under the one before says nothing of it.
+    let text_of =
+        text_of.replace("{mode: observe, trust: [zone-ca.pem]}", "{mode: observe, trust: [zone-ca.pem, other-ca.pem]}");
+    std::fs::write(&file, text_of).unwrap();
+    running.signal("-HUP");
+    metrics_show(&admin, "pullgate_config_generation 3\n").await;
+    let anew = report(path, &[]);
+    assert_eq!(anew.status.code(), Some(1), "{anew:?}");
+    assert!(text(&anew.stdout).contains("watched: no certificate was verified yet"), "{anew:?}");
 }

@@ -8,6 +8,7 @@ use crate::model::Certificate;
 use crate::section::{Inert, Section};
 use crate::world::CertificateFault;
 use crate::yaml::Content;
+use sha2::{Digest, Sha256};
 
 /// The certificates, where the host is shown on a listener that needs one; one that nobody would see is refused.
 pub(super) fn read(section: &mut Section<'_>, shown: Shown) -> Read<Vec<Certificate>> {
@@ -81,11 +82,13 @@ fn check(certificate: &Certificate, files: &Files<'_>, kinds: &mut Unique) -> Re
     )?;
     kinds.claim(key, check.key)?;
     if check.not_after < world.now() {
-        chain.outdated(Fault::new(format!("the certificate expired on {}", date(check.not_after))))?;
+        let message = format!("the certificate expired on {}", date(check.not_after));
+        chain.outdated(Sha256::digest(&certificate.chain).into(), Fault::new(message))?;
     }
-    match (ocsp, check.ocsp_until) {
-        (Some(ocsp), Some(until)) if until < world.now() => {
-            ocsp.outdated(Fault::new(format!("the answer ran out on {} and is not stapled", date(until))))
+    match (ocsp.as_ref().zip(certificate.ocsp.as_deref()), check.ocsp_until) {
+        (Some((ocsp, answer)), Some(until)) if until < world.now() => {
+            let message = format!("the answer ran out on {} and is not stapled", date(until));
+            ocsp.outdated(Sha256::digest(answer).into(), Fault::new(message))
         }
         _ => Ok(()),
     }

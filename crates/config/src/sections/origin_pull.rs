@@ -6,6 +6,7 @@ use crate::entry::Entry;
 use crate::loading::{Fault, Read};
 use crate::section::Section;
 use crate::yaml::{Content, Node};
+use pullgate_policy::TrustLevel;
 use pullgate_policy::origin_pull::{Anchor, NotAPin, OriginPull, Pin, RevocationList, Trust, TrustId};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,7 +27,8 @@ const CLOUDFLARE: &str = "cloudflare";
 
 pub(super) fn read(section: &mut Section<'_>, trusts: &mut Trusts) -> Read<OriginPull> {
     let mode = section.required("mode", Entry::typed);
-    let keys = Keys { trust: section.entry("trust"), pins: section.entry("pins"), crl: section.entry("crl") };
+    // A list whose items are all commented out reads as null: that must not mean the default, which is wider than any list.
+    let keys = Keys { trust: section.given("trust"), pins: section.given("pins"), crl: section.entry("crl") };
     match mode {
         Ok(Mode::Off) => keys.useless().map(|()| OriginPull::Off),
         Ok(Mode::Observe) => trust(section.map(), &keys, trusts).map(OriginPull::Observe),
@@ -89,11 +91,21 @@ fn trust(map: &Entry<'_>, keys: &Keys<'_>, trusts: &mut Trusts) -> Read<Arc<Trus
     let (anchors, pins, lists) = (anchors?, pins?, lists?);
     let at = keys.trust.as_ref().unwrap_or(map);
     let trust = Trust::new(anchors, map.loading.world.now()).map_err(|error| at.wrong(Fault::new(error)))?;
+    if let (Some(entry), false) = (&keys.pins, pins.is_empty() || trust.anchors().iter().any(is_own)) {
+        let fault = Fault::new(
+            "every account shows the shared certificate, and Cloudflare may change its key: a pin of it proves nothing",
+        );
+        entry.warn(fault.help("pin the key of a certificate under your own CA"));
+    }
     let trust = trust.with_pins(pins).with_revocations(lists);
     if let Some(crl) = &keys.crl {
         covers(crl, &trust)?;
     }
     Ok(Arc::clone(trusts.entry(trust.id()).or_insert_with(|| Arc::new(trust))))
+}
+
+fn is_own(anchor: &Anchor) -> bool {
+    anchor.level() == TrustLevel::Account
 }
 
 fn pin(item: &Entry<'_>) -> Read<Pin> {
@@ -111,19 +123,29 @@ fn revocations(entry: &Entry<'_>) -> Read<Vec<RevocationList>> {
     let lists = RevocationList::from_pem(&super::file(entry, path)?)
         .map_err(|error| entry.wrong(Fault::new(format!("`{path}`: {error}"))))?;
     let now = entry.loading.world.now();
-    for list in lists.iter().filter(|list| !list.in_force(now)) {
+    let is_covered =
+        |list: &RevocationList| lists.iter().any(|other| other.in_force(now) && other.issuer() == list.issuer());
+    for list in lists.iter().filter(|list| !is_covered(list)) {
         let message =
             format!("{list} is not in force: it ends {}, and what it covers is refused", date(list.next_update()));
-        entry.outdated(Fault::new(message).help("fetch a new one from the CA"))?;
+        entry.outdated(list.fingerprint(), Fault::new(message).help("fetch a new one from the CA"))?;
     }
     Ok(lists)
 }
 
-/// A CA without a list could admit nobody.
+/// A CA without a list could admit nobody, and neither could one whose list is taken for another's.
 fn covers(crl: &Entry<'_>, trust: &Trust) -> Read<()> {
     let mut uncovered: Vec<_> = trust.uncovered(crl.loading.world.now()).map(Anchor::subject).collect();
     uncovered.sort();
+    let mut namesakes: Vec<_> = trust.namesakes(crl.loading.world.now()).collect();
+    namesakes.sort();
+    namesakes.dedup();
     let mut result = Ok(());
+    for subject in namesakes {
+        let message =
+            format!("two CAs of `trust` are called {subject}, and lists are told apart by the name of their CA");
+        result = Err(crl.wrong(Fault::new(message).help("give the next CA a name of its own")));
+    }
     for subject in uncovered {
         let message =
             format!("no list here is issued by {subject}, so that every certificate under it would be refused");

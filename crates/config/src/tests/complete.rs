@@ -26,7 +26,7 @@ fn networks(list: &[&str]) -> Networks {
 fn the_least_file_gets_the_defaults_of_the_reference() {
     let Loaded { config, warnings } = right(MINIMAL);
     assert_eq!(warnings, []);
-    let Config { runtime, admin, log, cloudflare, listeners, tls, hosts, upstreams } = config;
+    let Config { runtime, admin, log, cloudflare, listeners, tls, hosts, upstreams, text: _ } = config;
     assert_eq!((runtime.workers, runtime.drain, runtime.upstream_idle), (None, seconds(30), 1024));
     assert_eq!(admin.address, "127.0.0.1:9090".parse().unwrap());
     assert_eq!((log.level, log.format, log.access), (LogLevel::Info, LogFormat::Json, AccessLog::Stdout));
@@ -181,7 +181,7 @@ fn what_is_left_out_null_or_inert_loads() {
         ),
         ("    routes:", "    visitor: {features: [], client_certificate: null, forwarded: false}\n    routes:"),
         ("    routes:", "    policies: []\n    headers: {set: {}, remove: []}\n    routes:"),
-        ("mode: require", "mode: \"require\", trust: null, pins: [], crl: ~"),
+        ("mode: require", "mode: \"require\", trust: [cloudflare], pins: [], crl: ~"),
         ("mode: require", "mode: off"),
         ("mode: require", "mode: off, trust: [cloudflare]"),
         ("address: \"[::]:8443\"", "address: 0.0.0.0:8443, proxy_protocol: null, kernel_filter: 'off'"),

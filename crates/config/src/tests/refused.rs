@@ -305,6 +305,13 @@ const HOSTS: &[Case] = &[
         "8:30 hosts[0].origin_pull.pins: `mode: off` asks for no certificate, so none is judged (remove `pins`, or write mode: observe)",
         "8:41 hosts[0].origin_pull.crl: `mode: off` asks for no certificate, so none is judged (remove `crl`, or write mode: observe)",
     ]),
+    (ORIGIN_PULL, "{mode: require, trust: , pins: }", &[
+        "8:39 hosts[0].origin_pull.trust: expected a list, found nothing",
+        "8:47 hosts[0].origin_pull.pins: expected a list, found nothing",
+    ]),
+    (ORIGIN_PULL, "{mode: require, trust: [ca.pem, ca-twin.pem], crl: ca.crl}", &[
+        "8:69 hosts[0].origin_pull.crl: two CAs of `trust` are called CN=in force, and lists are told apart by the name of their CA (give the next CA a name of its own)",
+    ]),
     (ORIGIN_PULL, "{mode: require, trust: [ca.pem], crl: ca.pem}",
         &["8:56 hosts[0].origin_pull.crl: `ca.pem`: no revocation list in PEM form: 1 sections begin, 0 are of an X509 CRL"]),
     (ORIGIN_PULL, "{mode: require, trust: [ca.pem], crl: ranges.txt}",

@@ -1,7 +1,9 @@
 //! What loads and deserves a word.
 
 use super::*;
-use crate::Occasion;
+use pullgate_policy::origin_pull::RevocationList;
+use sha2::{Digest, Sha256};
+use std::path::Path;
 
 fn check(text: &str, expected: &[(&str, &str)]) {
     let warnings = right(text).warnings;
@@ -72,9 +74,40 @@ fn what_has_run_out_warns_at_the_start_and_is_refused_at_a_reload() {
     for (from, to, at, message) in table {
         let text = with(MINIMAL, from, to);
         check(&text, &[(at, message)]);
-        let reloading = Village { occasion: Occasion::Reload, ..Village::default() };
+        let reloading = Village { in_force: Some(vec![]), ..Village::default() };
         let problems = load("test.yaml", &text, &reloading).unwrap_err();
         let [problem] = problems.list() else { panic!("{problems}") };
         assert!(place(problem) == at && problem.message.contains(message), "{problems}");
+        // What serves already is no worse than itself: it must not stand in the way of the rest.
+        let serving = Village { in_force: Some(digests()), ..Village::default() };
+        assert_eq!(load("test.yaml", &text, &serving).unwrap().warnings.len(), 1);
+    }
+}
+
+/// The SHA-256 of every file, and of the list that has run out.
+fn digests() -> Vec<[u8; 32]> {
+    let files = Village::default().files;
+    let list = &RevocationList::from_pem(&files[Path::new("ca-old.crl")]).unwrap()[0];
+    files.values().map(|file| Sha256::digest(file).into()).chain([list.fingerprint()]).collect()
+}
+
+#[test]
+fn pins_of_the_certificate_that_every_account_shows() {
+    let pin = "\"eOa3RzrL5KqXbeLkjHXXpzAqNCnfDBmiJxyyjuAd6Ac=\"";
+    let rule = |trust: &str| with(MINIMAL, "{mode: require}", &format!("{{mode: require, pins: [{pin}]{trust}}}"));
+    let expected = [("8:40 hosts[0].origin_pull.pins", "a pin of it proves nothing")];
+    check(&rule(""), &expected);
+    check(&rule(", trust: [cloudflare, ca.pem]"), &[]);
+}
+
+/// A list that has run out beside a newer one of the same CA says nothing, and does no harm.
+#[test]
+fn an_old_list_beside_a_new_one() {
+    let both = ["ca.crl", "ca-old.crl"].map(|name| Village::default().files[Path::new(name)].clone());
+    let text = with(MINIMAL, "{mode: require}", "{mode: require, trust: [ca.pem], crl: both.crl}");
+    for in_force in [None, Some(vec![])] {
+        let mut village = Village { in_force, ..Village::default() };
+        village.files.insert("both.crl".into(), both.concat());
+        assert_eq!(load("test.yaml", &text, &village).unwrap().warnings, []);
     }
 }

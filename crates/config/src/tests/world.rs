@@ -1,6 +1,6 @@
 //! A world in memory: a clock that stands still, a few files, a few names.
 
-use crate::world::{CertificateCheck, CertificateFault, Occasion, World};
+use crate::world::{CertificateCheck, CertificateFault, World};
 use ipnet::IpNet;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyPair, SerialNumber,
@@ -22,8 +22,8 @@ pub(super) const NOW: u64 = 1_767_225_600;
 pub(super) struct Village {
     pub(super) files: HashMap<PathBuf, Vec<u8>>,
     pub(super) variables: HashMap<String, String>,
-    /// What the load is for.
-    pub(super) occasion: Occasion,
+    /// What is in force, by its SHA-256; nothing at a start.
+    pub(super) in_force: Option<Vec<[u8; 32]>>,
     /// What was read, in order.
     pub(super) read: RefCell<Vec<PathBuf>>,
 }
@@ -60,14 +60,14 @@ impl Default for Village {
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
-            occasion: Occasion::Start,
+            in_force: None,
             read: RefCell::default(),
         }
     }
 }
 
 /// CAs are made once: a key costs more than a load.
-static CAS: LazyLock<[(&str, Vec<u8>); 6]> = LazyLock::new(|| {
+static CAS: LazyLock<[(&str, Vec<u8>); 7]> = LazyLock::new(|| {
     let key = KeyPair::generate().unwrap();
     let (params, in_force) = ca("in force", 2020, 2030, &key);
     let list = |end: i32| crl(&params, &key, end);
@@ -75,6 +75,7 @@ static CAS: LazyLock<[(&str, Vec<u8>); 6]> = LazyLock::new(|| {
         ("ca.pem", in_force),
         ("ca-old.pem", ca("old", 2010, 2020, &key).1),
         ("ca-new.pem", ca("new", 2027, 2030, &key).1),
+        ("ca-twin.pem", ca("in force", 2020, 2030, &KeyPair::generate().unwrap()).1),
         ("ca-two.pem", ca("two", 2020, 2030, &key).1),
         ("ca.crl", list(2027)),
         ("ca-old.crl", list(2025)),
@@ -134,8 +135,8 @@ impl World for Village {
         }
     }
 
-    fn occasion(&self) -> Occasion {
-        self.occasion
+    fn serves_better(&self, than: [u8; 32]) -> bool {
+        self.in_force.as_ref().is_some_and(|in_force| !in_force.contains(&than))
     }
 
     /// A chain is `chain ID until YEAR`, its key `key ID`, an answer for it `ocsp ID until YEAR`. Even IDs are RSA's.

@@ -162,6 +162,11 @@ impl Anchor {
         &self.anchor.subject
     }
 
+    /// The SubjectPublicKeyInfo in DER, without its outer tag.
+    pub(super) fn key(&self) -> &[u8] {
+        &self.anchor.subject_public_key_info
+    }
+
     pub(super) fn fingerprint(&self) -> [u8; 32] {
         self.fingerprint
     }

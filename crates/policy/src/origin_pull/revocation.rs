@@ -73,6 +73,11 @@ impl RevocationList {
         self.this_update <= now && now < self.next_update
     }
 
+    /// Its `thisUpdate`: before that it says nothing.
+    pub(super) fn this_update(&self) -> UnixTime {
+        self.this_update
+    }
+
     /// Its `nextUpdate`: from then on it says nothing.
     #[must_use]
     pub fn next_update(&self) -> UnixTime {
@@ -105,7 +110,9 @@ impl RevocationList {
         &self.list
     }
 
-    pub(super) fn fingerprint(&self) -> [u8; 32] {
+    /// The list's SHA-256, over its DER.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 32] {
         self.fingerprint
     }
 

@@ -3,6 +3,8 @@
 use super::{Anchor, Pin, RevocationList};
 use rustls_pki_types::UnixTime;
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Identifies the content of a [`Trust`]: two hosts with the same CAs, pins and lists have the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,6 +88,26 @@ impl Trust {
     #[must_use]
     pub fn revocations(&self) -> &[RevocationList] {
         &self.revocations
+    }
+
+    /// Until when the lists of an issuer say the same as now: the newest that has begun runs out, or one from the future begins.
+    pub(super) fn lists_until(&self, issuer: &[u8], now: UnixTime) -> Option<UnixTime> {
+        let of_issuer = || self.revocations.iter().filter(|list| list.is_of(issuer));
+        let newest = of_issuer().find(|list| list.has_begun(now)).map(RevocationList::next_update);
+        let next = of_issuer().filter(|list| !list.has_begun(now)).map(RevocationList::this_update).min();
+        // A list has run out at its nextUpdate, a certificate only after its notAfter.
+        let before = |end: UnixTime| UnixTime::since_unix_epoch(Duration::from_secs(end.as_secs().saturating_sub(1)));
+        newest.into_iter().chain(next).min().map(before)
+    }
+
+    /// Names that two CAs in force share under different keys. Lists are found by the name of their issuer: of two such CAs, the list of
+    /// one would refuse everything under the other.
+    pub fn namesakes(&self, now: UnixTime) -> impl Iterator<Item = &Arc<str>> {
+        let in_force = move || self.anchors.iter().filter(move |anchor| anchor.in_force(now));
+        let is_namesake = move |anchor: &&Anchor| {
+            in_force().any(|other| other.name() == anchor.name() && other.key() != anchor.key())
+        };
+        in_force().filter(is_namesake).map(Anchor::subject)
     }
 
     pub(super) fn pins(&self) -> &[Pin] {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::testing::valid;
+use crate::{Admission, Networks};
 use rustls_pki_types::CertificateDer;
 
 /// `shop` and `twin` trust one CA, `blog` another, `watched` observes with the first, `open` asks for nothing.
@@ -73,7 +74,7 @@ fn a_connection_through_more_trusts_than_it_remembers_is_judged_as_before() {
     let trusts: Vec<_> = (0..20).map(|_| Ca::root("root").trust()).chain([ca.trust()]).collect();
     let arrival = Arrival::good().shown(ca.client(), &trusts[0]);
     let tls = arrival.connection.tls().unwrap();
-    for _ in 0..2 {
+    for _ in 0..3 {
         let good: Vec<_> =
             trusts.iter().map(|trust| tls.verdict_against(trust, at(NOW)).label() == "verified").collect();
         assert_eq!(good.iter().position(|good| *good), Some(20));
@@ -237,4 +238,44 @@ fn a_connection_ends_when_its_own_host_would_refuse_it() {
     assert!(arrival(NOW, "shop").ruling(&gone).ends_connection, "the host of the handshake has left");
     assert!(!arrival(NOW, "twin").ruling(&gone).ends_connection);
     assert!(!Arrival::good().plain().ruling(&rules).ends_connection);
+}
+
+/// A connection that outlives many generations asks for the newest trust: the oldest verdicts go.
+#[test]
+fn the_newest_verdicts_are_remembered() {
+    let ca = Ca::root("root");
+    let arrival = Arrival::good().shown(ca.client(), &Ca::root("first").trust());
+    let tls = arrival.connection.tls().unwrap();
+    let trusts: Vec<_> = (0..40).map(|_| Ca::root("root").trust()).collect();
+    for trust in &trusts {
+        tls.verdict_against(trust, at(NOW));
+    }
+    assert_eq!(tls.others.remembered(), trusts[24..].iter().map(|trust| trust.id()).collect::<Vec<_>>());
+}
+
+/// Belief and trust follow the source as it is admitted now, not as it was when the connection began.
+#[test]
+fn a_source_counts_as_it_is_admitted_now() {
+    let admitted = |admission: Option<Admission>| {
+        let listeners = admission.map(|admission| ("https".into(), admission)).into_iter().collect();
+        let admissions = Admissions { cloudflare: Networks::new(vec!["173.245.48.0/20".parse().unwrap()]), listeners };
+        Rules { admissions: Arc::new(admissions), ..rules(vec![shop()]) }
+    };
+    let strange = || Networks::new(vec!["192.0.2.0/24".parse().unwrap()]);
+    let near = || Networks::new(vec!["173.245.48.8/31".parse().unwrap()]);
+    let table = [
+        (Some(Admission::Cloudflare), Ok(()), TrustLevel::Network),
+        (Some(Admission::Networks(near())), Ok(()), TrustLevel::Network),
+        (Some(Admission::Networks(strange())), Err(Reason::SourceUnlisted), TrustLevel::None),
+        (None, Err(Reason::SourceUnlisted), TrustLevel::None),
+    ];
+    for (admission, expected, trust) in table {
+        let ruling = Arrival::good().ruling(&admitted(admission.clone()));
+        assert_eq!(ruling.ends_connection, expected.is_err(), "{admission:?}");
+        assert_eq!(
+            (ruling.trust, ruling.outcome.map(|_| ()).map_err(|denial| denial.reason)),
+            (trust, expected),
+            "{admission:?}"
+        );
+    }
 }

@@ -5,7 +5,7 @@ use crate::testing::anchor;
 use rcgen::{DnType, IsCa};
 
 /// Cloudflare's shared CA of 2015: name, serial number and key of today's, expired in January 2020.
-const EXPIRED_2015: &[u8] = include_bytes!("../authenticated_origin_pull_ca_2015_expired.pem");
+const EXPIRED_2015: &[u8] = include_bytes!("authenticated_origin_pull_ca_2015_expired.pem");
 
 const SHARED_SUBJECT: &str =
     "C=US, O=CloudFlare, Inc., OU=Origin Pull, L=San Francisco, ST=California, CN=origin-pull.cloudflare.net";
@@ -95,7 +95,7 @@ fn what_bears_cloudflares_whole_name_proves_the_edge_and_no_more() {
 /// Its roots issue to every account: as trust for clients they would let anybody in.
 #[test]
 fn the_origin_ca_is_no_trust() {
-    for pem in [&include_bytes!("../origin_ca_ecc_root.pem")[..], include_bytes!("../origin_ca_rsa_root.pem")] {
+    for pem in [&include_bytes!("origin_ca_ecc_root.pem")[..], include_bytes!("origin_ca_rsa_root.pem")] {
         let error = Anchor::from_pem(pem).unwrap_err();
         assert!(matches!(&error, AnchorError::OriginCa(name) if name.contains("Origin")), "{error}");
     }

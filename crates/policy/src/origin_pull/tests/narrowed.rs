@@ -1,7 +1,7 @@
 //! Trust narrowed by pins and revocation lists.
 
 use super::*;
-use crate::testing::valid;
+use crate::testing::{anchor, valid};
 use rcgen::{CertificateRevocationListParams, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd};
 use rustls_pki_types::CertificateRevocationListDer;
 
@@ -141,6 +141,16 @@ fn a_list_counts_between_its_dates_and_the_newest_of_several_first() {
     let Verdict::Verified(proof) = verify(&chain, &one, at(NOW)) else { panic!() };
     assert_eq!(proof.valid_until, at(NOW + 9), "a proof ends with the list that it rests on");
 
+    // One that was superseded ends nothing, and one that begins later may say something else.
+    let until = |lists: Vec<RevocationList>| match verify(&chain, &with(lists), at(NOW)) {
+        Verdict::Verified(proof) => proof.valid_until,
+        refused => panic!("{refused:?}"),
+    };
+    let (older, newer) = (dated_list(&ca, &[], NOW - 9, NOW + 2), dated_list(&ca, &[], NOW - 5, NOW + 100));
+    let later = dated_list(&ca, &[5], NOW + 50, NOW + 200);
+    assert_eq!(until(vec![older.clone(), newer.clone()]), at(NOW + 99));
+    assert_eq!(until(vec![older, newer, later]), at(NOW + 49));
+
     let (old, new) = (dated_list(&ca, &[], NOW - 20, NOW - 10), dated_list(&ca, &[5], NOW - 10, NOW + 10));
     for lists in [vec![old.clone(), new.clone()], vec![new, old.clone()]] {
         assert_eq!(label_at(&chain, &with(lists), NOW), "revoked");
@@ -177,6 +187,16 @@ fn cas_that_no_list_is_of_are_named() {
     assert_eq!(uncovered(&both()), [""; 0]);
     assert_eq!(uncovered(&both().with_revocations(vec![list(&ca, &[])])), ["CN=other"]);
     assert_eq!(uncovered(&both().with_revocations(vec![list(&ca, &[]), list(&other, &[])])), [""; 0]);
+}
+
+#[test]
+fn cas_of_one_name_and_two_keys_are_named() {
+    let (ca, twin, other) = (Ca::root("root"), Ca::root("root"), Ca::root("other"));
+    let renewed = anchor(&ca.reissued(NOW, NOW + 1));
+    let namesakes =
+        |anchors: Vec<Anchor>| trust(anchors).namesakes(at(NOW)).map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(namesakes(vec![ca.anchor(), renewed, other.anchor()]), [""; 0]);
+    assert_eq!(namesakes(vec![ca.anchor(), twin.anchor(), other.anchor()]), ["CN=root"; 2]);
 }
 
 #[test]

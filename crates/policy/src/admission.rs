@@ -1,0 +1,48 @@
+//! Who may connect to a listener.
+
+use crate::facts::{Connection, Source};
+use crate::networks::Networks;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Who may connect to one listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admission {
+    /// Addresses that count as Cloudflare.
+    Cloudflare,
+    /// These networks.
+    Networks(Networks),
+    /// Anybody.
+    Anybody,
+}
+
+/// Who may connect: one generation of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Admissions {
+    /// What counts as Cloudflare.
+    pub cloudflare: Networks,
+    /// By the listener's name.
+    pub listeners: HashMap<Arc<str>, Admission>,
+}
+
+impl Admissions {
+    /// Whether an address may connect to a listener, and as what.
+    #[must_use]
+    pub fn admit(&self, listener: &str, address: IpAddr) -> Option<Source> {
+        match self.listeners.get(listener)? {
+            Admission::Cloudflare => self.cloudflare.contains(address).then_some(Source::Cloudflare),
+            Admission::Networks(networks) => networks.contains(address).then_some(Source::Listed),
+            Admission::Anybody if self.cloudflare.contains(address) => Some(Source::Cloudflare),
+            Admission::Anybody => Some(Source::Anybody),
+        }
+    }
+
+    /// As what a connection is admitted now; it may have been let in by another generation.
+    pub(crate) fn source_of(self: &Arc<Self>, connection: &Connection) -> Option<Source> {
+        if Arc::ptr_eq(self, &connection.admitted_by) {
+            return Some(connection.source);
+        }
+        self.admit(&connection.listener, connection.peer.address().ip())
+    }
+}
