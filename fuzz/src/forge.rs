@@ -1,17 +1,18 @@
 //! Bytes to a chain: certificates out of nothing, and forgeries of certificates that were issued.
 //!
-//! A mutation of raw DER rarely gets past the first length. So a piece of the input can also name a certificate and edits of it, one of
-//! which changes a value and sets every length around it right.
+//! A mutation of raw DER rarely gets past the first length. So a piece of the input can also name a certificate and edits of it, two of
+//! which set every length around them right.
 //!
 //! ```text
-//! chain = piece…                       at most MOST_PIECES
-//! piece = 255, length: 2, bytes        a certificate as it stands
-//!       | number, count, edit…         CERTIFICATES[number], with count % 4 edits
-//! edit  = even, position: 2, mask      one byte, combined with the mask by exclusive or
-//!       | odd, element, length, bytes  the content of the nth element of the DER
+//! chain = piece…                          at most MOST_PIECES
+//! piece = 255, length: 2, bytes           a certificate as it stands
+//!       | number, count, edit…            CERTIFICATES[number], with count % 4 edits
+//! edit  = 0, position: 2, mask            one byte, combined with the mask by exclusive or
+//!       | 1, element, length, bytes       the content of the nth element of the DER
+//!       | 2, element, length, bytes       the nth element as a whole; no bytes take it out
 //! ```
 //!
-//! Where the input ends early, what is missing is zero or empty.
+//! The kind of an edit is taken modulo 3. Where the input ends early, what is missing is zero or empty.
 
 use crate::issued::CERTIFICATES;
 use rustls_pki_types::CertificateDer;
@@ -38,41 +39,59 @@ fn piece(input: &mut Input<'_>) -> Vec<u8> {
     }
     let mut der = CERTIFICATES[usize::from(number) % CERTIFICATES.len()].der.to_vec();
     for _ in 0..input.byte() % 4 {
-        if input.byte().is_multiple_of(2) {
-            let position = input.number() % der.len().max(1);
-            let mask = input.byte();
-            if let Some(byte) = der.get_mut(position) {
-                *byte ^= mask;
-            }
-        } else {
-            let (mut element, length) = (input.byte(), input.byte());
-            der = splice(&der, &mut element, input.bytes(length.into()));
-        }
+        der = match input.byte() % 3 {
+            0 => masked(der, input.number(), input.byte()),
+            1 => spliced(der, Cut::Content, input),
+            _ => spliced(der, Cut::Whole, input),
+        };
     }
     der
 }
 
-/// DER with the content of one element replaced and the lengths of all that hold it set right. Elements are counted in the order in
-/// which they begin.
-fn splice(mut der: &[u8], element: &mut u8, content: &[u8]) -> Vec<u8> {
-    let mut spliced = Vec::with_capacity(der.len() + content.len());
-    while let Some((tag, inner, rest)) = element_of(der) {
+fn masked(mut der: Vec<u8>, position: usize, mask: u8) -> Vec<u8> {
+    let position = position % der.len().max(1);
+    if let Some(byte) = der.get_mut(position) {
+        *byte ^= mask;
+    }
+    der
+}
+
+/// What of an element is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    Content,
+    Whole,
+}
+
+fn spliced(der: Vec<u8>, cut: Cut, input: &mut Input<'_>) -> Vec<u8> {
+    let (mut element, length) = (input.byte(), input.byte());
+    splice(&der, &mut element, cut, input.bytes(length.into()))
+}
+
+/// DER with one element replaced and the lengths of all that hold it set right. Elements are counted in the order in which they begin.
+fn splice(mut der: &[u8], element: &mut u8, cut: Cut, new: &[u8]) -> Vec<u8> {
+    let mut result = Vec::with_capacity(der.len() + new.len());
+    while let Some((tag, content, rest)) = element_of(der) {
         let here = *element == 0;
         *element = element.wrapping_sub(1);
         // OCTET STRINGs hold DER as well: the extensions.
         let holds = tag & 0x20 != 0 || tag == 4;
-        let inner = match (here, holds) {
-            (true, _) => content.to_vec(),
-            (false, true) => splice(inner, element, content),
-            (false, false) => inner.to_vec(),
-        };
-        spliced.push(tag);
-        spliced.extend(length(inner.len()));
-        spliced.extend(inner);
+        match (here, cut) {
+            (true, Cut::Whole) => result.extend(new),
+            (true, Cut::Content) => write(&mut result, tag, new),
+            (false, _) if holds => write(&mut result, tag, &splice(content, element, cut, new)),
+            (false, _) => write(&mut result, tag, content),
+        }
         der = rest;
     }
-    spliced.extend(der);
-    spliced
+    result.extend(der);
+    result
+}
+
+fn write(der: &mut Vec<u8>, tag: u8, content: &[u8]) {
+    der.push(tag);
+    der.extend(length(content.len()));
+    der.extend(content);
 }
 
 /// Tag and content of the first element, and what follows it; none where no element of at most 64 KiB begins.
@@ -111,18 +130,5 @@ impl<'a> Input<'a> {
 
     fn number(&mut self) -> usize {
         usize::from(u16::from_be_bytes([self.byte(), self.byte()]))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_piece_without_edits_is_the_certificate() {
-        assert_eq!(
-            chain(&[0, 0, 1, 0]).iter().map(AsRef::as_ref).collect::<Vec<&[u8]>>(),
-            [CERTIFICATES[0].der, CERTIFICATES[1].der]
-        );
     }
 }
