@@ -2,13 +2,17 @@
 
 CARGO ?= cargo
 
-.PHONY: help setup build check-conf test lint demo bypass bench bench-peers
+# How long each fuzz target runs.
+SECONDS ?= 60
+
+.PHONY: help setup build check-conf test lint fuzz demo bypass bench bench-peers
 
 help:
 	@echo 'make demo         the main job on this machine: a play-acted Cloudflare, the gateway, an origin'
 	@echo 'make demo ONCE=1  the same, ending after the five requests'
 	@echo 'make test         every check and every test'
 	@echo 'make check-conf   throw-away certificates for conf/, and pullgate check for each file'
+	@echo 'make fuzz         certificate chains and ClientHellos, fuzzed for SECONDS=60'
 	@echo 'make bypass       the known origin-pull bypasses against Pullgate and nginx, as tables'
 	@echo 'make bench        what a decision costs (criterion)'
 	@echo 'make bench-peers  CPU per handshake and per request, beside nginx'
@@ -28,6 +32,7 @@ demo: setup
 
 lint: setup
 	$(CARGO) fmt --all -- --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml -- --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 
 # The binary is built before the tests, which run it.
@@ -35,6 +40,10 @@ test: lint
 	$(CARGO) build --locked --workspace --all-targets
 	$(CARGO) test --locked --workspace --exclude pullgate-tests
 	$(CARGO) test --locked --package pullgate-tests --lib --test integration
+	fuzz/run 60
+
+fuzz: setup
+	fuzz/run $(SECONDS)
 
 bypass: setup
 	tests/bypass/run

@@ -11,7 +11,7 @@ fn files(folder: &Path, extension: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
+        if path.is_dir() && !path.ends_with("target") {
             found.extend(files(&path, extension));
         } else if path.extension().is_some_and(|given| given == extension) {
             let text = std::fs::read_to_string(&path).unwrap();
@@ -22,7 +22,7 @@ fn files(folder: &Path, extension: &str) -> Vec<(PathBuf, String)> {
 }
 
 fn sources() -> Vec<(PathBuf, String)> {
-    ["crates", "tests", "benches"].iter().flat_map(|folder| files(&root().join(folder), "rs")).collect()
+    ["crates", "tests", "benches", "fuzz"].iter().flat_map(|folder| files(&root().join(folder), "rs")).collect()
 }
 
 /// Source without comments and tests: what is built into the product.
@@ -164,10 +164,30 @@ fn names_in_the_architecture_exist() {
     let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     for word in text.split(|letter: char| letter.is_whitespace() || "`()[],;:".contains(letter)) {
         let path = word.trim_end_matches('.');
-        let is_path = ["crates/", "tests/", "benches/", "conf/", "docker/"].iter().any(|start| path.starts_with(start));
+        let is_path =
+            ["crates/", "tests/", "benches/", "fuzz/", "conf/", "docker/"].iter().any(|start| path.starts_with(start));
         if is_path && !path.contains('*') && !path.contains('{') {
             assert!(root().join(path).exists(), "ARCHITECTURE.md names {path}");
         }
+    }
+}
+
+/// What is fuzzed is what is shipped.
+#[test]
+fn the_fuzz_targets_are_built_with_the_locked_versions() {
+    let locked = |path: &str| {
+        let text = std::fs::read_to_string(root().join(path)).unwrap();
+        let lock: toml::Table = text.parse().unwrap();
+        let packages = lock["package"].as_array().unwrap().iter().filter_map(toml::Value::as_table);
+        let text_of = |package: &toml::Table, key: &str| package[key].as_str().unwrap().to_owned();
+        packages.map(|package| (text_of(package, "name"), text_of(package, "version"))).collect::<BTreeSet<_>>()
+    };
+    for (name, version) in locked("fuzz/Cargo.lock").difference(&locked("Cargo.lock")) {
+        assert!(
+            ["arbitrary", "libfuzzer-sys", "pullgate-fuzz"].contains(&name.as_str()),
+            "fuzz/Cargo.lock has {name} {version}, Cargo.lock has not. `cp Cargo.lock fuzz/` and \
+             `cargo metadata --manifest-path fuzz/Cargo.toml` keep what fits and add what the targets need"
+        );
     }
 }
 
