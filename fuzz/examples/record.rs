@@ -10,6 +10,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -29,8 +30,14 @@ async fn record() -> io::Result<Vec<u8>> {
     println!("{}", listener.local_addr()?.port());
     let (stream, _) = listener.accept().await?;
     let mut said = Vec::new();
-    let ended = secure(Recorded { stream, said: &mut said }, &Door::new(true), EVERY).await.map(|(_, facts)| facts);
-    eprintln!("{}", ended.map_or_else(|failure| failure.error, |facts| format!("finished, TLS {}", facts.version)));
+    let recorded = Recorded { stream, said: &mut said };
+    match secure(recorded, &Door::new(true), EVERY, Duration::from_secs(10)).await {
+        Ok((_, facts)) => eprintln!("finished, TLS {}", facts.version),
+        Err(mut refused) => {
+            refused.part().await;
+            eprintln!("{}", refused.failure.error);
+        }
+    }
     Ok(said)
 }
 

@@ -9,11 +9,15 @@ use pullgate_metrics::HandshakeOutcome;
 use std::pin::pin;
 use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
+
+/// Nothing here takes any time.
+const LIMIT: Duration = Duration::from_secs(10);
 
 static DOORS: LazyLock<[Door; 2]> = LazyLock::new(|| [Door::new(false), Door::new(true)]);
 
-/// For its clock alone, which the farewell to a refused client asks for.
+/// For its clock alone, which time-outs ask for.
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("a clock is all it needs"));
 
@@ -44,12 +48,19 @@ fuzz_target!(|bytes: &[u8]| {
 /// words chosen before: Finished covers the server's random bytes.
 fn knock(door: &Door, listener: &str, client: Client<'_>) -> Failure {
     let _clock = RUNTIME.enter();
-    let end = pin!(secure(client, door, listener)).poll(&mut Context::from_waker(Waker::noop()));
-    let Poll::Ready(end) = end else { panic!("the door waits for a client that has said all") };
-    match end {
-        Ok((_, facts)) => panic!("a handshake without a client: {facts:?}"),
-        Err(failure) => failure,
-    }
+    let visit = async {
+        match secure(client, door, listener, LIMIT).await {
+            Ok((_, facts)) => panic!("a handshake without a client: {facts:?}"),
+            Err(mut refused) => {
+                refused.part().await;
+                refused.failure
+            }
+        }
+    };
+    let Poll::Ready(failure) = pin!(visit).poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("the door waits for a client that has said all")
+    };
+    failure
 }
 
 /// Whether the ClientHello could be read at all.

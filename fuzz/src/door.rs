@@ -4,7 +4,7 @@ use crate::issued::Asked;
 use http::HeaderName;
 use pullgate_door::{CertificateFiles, Gate, Gates, HostTls, TlsSettings};
 use pullgate_policy::visitor::Missing;
-use pullgate_policy::{HeaderRules, Host, HostName, HostTable, Networks, OriginPull, Rules, VisitorRule};
+use pullgate_policy::{HeaderRules, Host, HostName, HostTable, OriginPull, Rules, VisitorRule};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -50,9 +50,8 @@ impl Door {
         let tls = hosts.iter().map(|host| Some(tls(host.origin_pull.clone()))).collect();
         let hosts = HostTable::new(hosts.into()).expect("they claim different names");
         let listener_hosts = HashMap::from([(BLOG_ONLY.into(), vec![1])]);
-        let rules = Arc::new(Rules { hosts, listener_hosts });
-        let cloudflare = Networks::default();
-        Self { gate: Arc::new(Gate { cloudflare, admissions: HashMap::new(), rules, tls }), has_default }
+        let rules = Arc::new(Rules { hosts, listener_hosts, admissions: Arc::default() });
+        Self { gate: Arc::new(Gate { rules, tls }), has_default }
     }
 
     /// Who has to answer a name on a listener.

@@ -59,8 +59,8 @@ impl<Io> From<Failure> for Refused<Io> {
 impl<Io: AsyncRead + AsyncWrite + Unpin> Refused<Io> {
     /// Closes so that the alert arrives: a socket closed with unread bytes sends a reset, which overtakes it. Takes as long as the client
     /// takes to close its end, and at most a second.
-    pub async fn part(self) {
-        let Some(mut io) = self.io else { return };
+    pub async fn part(&mut self) {
+        let Some(mut io) = self.io.take() else { return };
         let farewell = async {
             io.shutdown().await?;
             let mut rest = [0; 1024];

@@ -219,7 +219,7 @@ async fn shake_hands(
             }
             Some((Stream::Tls(Box::new(stream)), Security::Tls(Box::new(facts))))
         }
-        Err(refused) => {
+        Err(mut refused) => {
             report(&refused.failure, listener, (peer, source), metrics);
             refused.part().await;
             None
