@@ -6,7 +6,9 @@ use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_finishes_open_requests_and_takes_no_new_connections() {
-    let stage = Stage::new().await;
+    // Far away: what ends here ends because it was told to.
+    let head = Recipe::default().head.replace("drain: 5s", "drain: 60s");
+    let stage = Stage::with(Recipe { head, ..Recipe::default() }).await;
     let (mut one, two) = (stage.h1("shop.example.com").await, stage.h2("shop.example.com").await);
     assert_eq!(one.send(visit("shop.example.com", "/")).await.unwrap().status, 200);
     let (at, admin) = (stage.at("https"), stage.gateway.admin_address());
