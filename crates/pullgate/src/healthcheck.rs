@@ -60,3 +60,39 @@ fn exchange(admin: SocketAddr, path: &str) -> io::Result<String> {
     stream.take(LARGEST_ANSWER).read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    /// What becomes of an answer.
+    fn asked(answer: &'static str) -> Result<String, AdminError> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let admin = listener.local_addr().unwrap();
+        let answering = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            // The request ends with an empty line.
+            let mut seen = Vec::new();
+            while !seen.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                seen.extend(byte);
+            }
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        let asked = ask(admin, "/metrics");
+        answering.join().unwrap();
+        asked
+    }
+
+    #[test]
+    fn an_answer_is_whole_or_none() {
+        assert_eq!(asked("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nseries").unwrap(), "series");
+        assert!(matches!(asked("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nseries"), Err(AdminError::Cut(_))));
+        assert!(matches!(asked("HTTP/1.1 200 OK\r\n\r\nseries"), Err(AdminError::Cut(_))));
+        assert!(matches!(asked("HTTP/1.1 503 Service Unavailable\r\n\r\n"), Err(AdminError::Refused(..))));
+        assert!(matches!(asked(""), Err(AdminError::Refused(..))));
+    }
+}

@@ -87,4 +87,8 @@ async fn check_says_what_require_would_have_refused_by_host() {
     let anew = report(path, &[]);
     assert_eq!(anew.status.code(), Some(1), "{anew:?}");
     assert!(text(&anew.stdout).contains("watched: no certificate was verified yet"), "{anew:?}");
+    // The text is the same, and what it names is not: the gateway judges by what it read.
+    props.zone_ca.write(props.path(), "other-ca");
+    let changed = report(path, &[]);
+    assert!(text(&changed.stderr).contains("its files have changed since"), "{changed:?}");
 }

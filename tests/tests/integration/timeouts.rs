@@ -1,7 +1,8 @@
 //! The time-outs of a listener: each cuts what it is for, and one byte at a time does not stretch it.
 
-use pullgate_tests::client::{Wire, connect, streaming};
+use pullgate_tests::client::{Versions, Wire, connect, streaming};
 use pullgate_tests::stage::{Recipe, Stage, VISITOR, cloudflare, visit};
+use rustls::ClientConnection;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -29,6 +30,46 @@ async fn handshake_timeout_ends_a_silent_client() {
     let stream = connect(Some(cloudflare()), stage.at("https")).await.unwrap();
     assert_eq!(rest(stream).await, "");
     stage.metric_becomes(r#"pullgate_handshakes_total{host="none",outcome="timed_out",resumed="false"}"#, 1.0).await;
+}
+
+/// A client that has named a host and does not go on is counted at that host.
+#[tokio::test]
+async fn handshake_timeout_ends_a_client_that_stops_half_way() {
+    let stage = stage_with("handshake_timeout: 200ms").await;
+    let config = stage.tls().client_config();
+    let mut session = ClientConnection::new(config, "shop.example.com".try_into().unwrap()).unwrap();
+    let mut hello = Vec::new();
+    session.write_tls(&mut hello).unwrap();
+    let mut stream = connect(Some(cloudflare()), stage.at("https")).await.unwrap();
+    stream.write_all(&hello).await.unwrap();
+    // The server's flight, then the end.
+    assert_eq!(rest(stream).await.as_bytes().first(), Some(&22));
+    stage.metric_becomes(r#"pullgate_handshakes_total{host="shop",outcome="timed_out",resumed="false"}"#, 1.0).await;
+}
+
+/// How a refusal is told and counted is not for a client to choose by taking its time to close.
+#[tokio::test]
+async fn a_refused_client_that_does_not_close_is_counted_as_refused() {
+    let stage = stage_with("handshake_timeout: 400ms").await;
+    let tls = stage.bare_tls().versions(Versions::Tls12).client_config();
+    let mut stream = connect(Some(cloudflare()), stage.at("https")).await.unwrap();
+    let mut session = ClientConnection::new(tls, "shop.example.com".try_into().unwrap()).unwrap();
+    let mut bytes = [0; 4096];
+    while session.is_handshaking() {
+        let mut flight = Vec::new();
+        while session.wants_write() {
+            session.write_tls(&mut flight).unwrap();
+        }
+        stream.write_all(&flight).await.unwrap();
+        let count = stream.read(&mut bytes).await.unwrap();
+        if session.read_tls(&mut &bytes[..count]).is_err() || session.process_new_packets().is_err() {
+            break;
+        }
+    }
+    // The stream is open while this is counted.
+    stage.verdicts_become("shop", "not_presented", 1.0).await;
+    assert_eq!(stage.metric(r#"pullgate_handshakes_total{host="none",outcome="timed_out",resumed="false"}"#), 0.0);
+    drop(stream);
 }
 
 #[tokio::test]
