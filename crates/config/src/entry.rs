@@ -49,9 +49,9 @@ impl<'a> Entry<'a> {
         self.loading.warn(fault.at(self.node.at, &self.path));
     }
 
-    /// The value names something that has run out, by its SHA-256: a warning, or a problem where something better serves.
+    /// The value names something that has run out, by its SHA-256: a warning, or a problem where it is to come into force beside what serves.
     pub(crate) fn outdated(&self, digest: [u8; 32], fault: Fault) -> Read<()> {
-        if self.loading.world.serves_better(digest) {
+        if self.loading.world.is_new(digest) {
             return Err(self.wrong(fault));
         }
         self.warn(fault);

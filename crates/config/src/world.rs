@@ -26,9 +26,9 @@ pub trait World {
     /// When it does not resolve.
     fn resolve(&self, server: &str) -> io::Result<SocketAddr>;
 
-    /// Whether something better serves than what has run out, by its SHA-256: at a reload, unless this very thing is in force. A file
-    /// of certificates and an OCSP answer count as they are, a revocation list in DER.
-    fn serves_better(&self, than: [u8; 32]) -> bool;
+    /// Whether something, by its SHA-256, is not in force yet in a gateway that serves: at a reload, unless it serves already. A file of
+    /// certificates and an OCSP answer count as they are, a revocation list in DER.
+    fn is_new(&self, digest: [u8; 32]) -> bool;
 
     /// Whether a chain and a key (both PEM) can serve together, with a stapled answer (DER) where there is one.
     ///

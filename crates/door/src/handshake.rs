@@ -89,10 +89,15 @@ pub async fn secure<Io: AsyncRead + AsyncWrite + Unpin>(
     let late =
         |host, sni| Failure::new(HandshakeOutcome::TimedOut, host, sni, format!("no handshake within {limit:?}"));
     let gate = gates.current();
-    let start = timeout_at(deadline, LazyConfigAcceptor::new(Acceptor::default(), io))
-        .await
-        .map_err(|_| late(None, None))?
-        .map_err(|error| Failure::new(HandshakeOutcome::Failed, None, None, error.to_string()))?;
+    let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), io);
+    let start = match timeout_at(deadline, &mut acceptor).await {
+        Ok(Ok(start)) => start,
+        Ok(Err(error)) => {
+            let failure = Failure::new(HandshakeOutcome::Failed, None, None, error.to_string());
+            return Err(Refused { failure, io: acceptor.take_io() });
+        }
+        Err(_) => return Err(late(None, None).into()),
+    };
     let sni = start.client_hello().server_name().map(str::to_owned);
     let name = sni.as_deref().map(|name| normal_name(name).unwrap_or_default());
     let chosen = match &name {

@@ -166,6 +166,8 @@ mod tests {
         with_judgement(async {
             proved_until(at(far));
             assert!(sessions.put(b"first".to_vec(), b"session".to_vec()));
+            assert!(sessions.put(b"large".to_vec(), vec![0; LARGEST_SESSION]));
+            assert!(!sessions.put(b"larger".to_vec(), vec![0; LARGEST_SESSION + 1]), "a client chooses its chain");
         })
         .await;
         let remembered = sessions.0.get(b"first").unwrap();

@@ -160,7 +160,7 @@ impl AccessLog {
             route: outcome.route,
             decision: decision(outcome),
             policy: outcome.denial.and_then(|denial| denial.policy.as_deref()),
-            reason: outcome.denial.map(|denial| denial.reason.label()),
+            reason: outcome.denial.map(|denial| denial.label),
             would_refuse: outcome.observed.iter().map(|seen| format!("{}: {}", seen.policy, seen.reason)).collect(),
             trust: outcome.trust.label(),
             upstream: outcome.upstream.map(|used| used.upstream),

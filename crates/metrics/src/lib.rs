@@ -1,12 +1,14 @@
 //! What is seen from outside: one [`Outcome`] becomes Prometheus series and one access-log line.
 
 mod access_log;
+mod events;
 mod outcome;
 mod series;
 mod sink;
 
 pub use access_log::{AccessLog, Form, rfc3339};
+pub use events::{ConnectionOutcome, Expiry, ExpiryKind, HandshakeOutcome, ReloadOutcome};
 pub use outcome::{Outcome, Seen, UpstreamEnd, Used};
 pub use prometheus::IntGauge as OpenGauge;
-pub use series::{ConnectionOutcome, Expiry, ExpiryKind, HandshakeOutcome, Metrics, MetricsError, ReloadOutcome};
+pub use series::{Metrics, MetricsError};
 pub use sink::Sink;

@@ -1,5 +1,6 @@
 //! Every series that `/metrics` shows, with its help text: the one place that documents them.
 
+use crate::events::{ConnectionOutcome, Expiry, HandshakeOutcome, ReloadOutcome};
 use crate::outcome::{Outcome, Seen};
 use http::Method;
 use prometheus::process_collector::ProcessCollector;
@@ -37,94 +38,6 @@ pub struct Metrics {
 #[derive(Debug, thiserror::Error)]
 #[error("metrics: {0}")]
 pub struct MetricsError(#[from] prometheus::Error);
-
-/// What became of an accepted socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConnectionOutcome {
-    /// Its source may connect.
-    Admitted,
-    /// Its source may not; closed before a byte was read.
-    Stranger,
-}
-
-/// How a TLS handshake ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HandshakeOutcome {
-    /// With a connection.
-    Completed,
-    /// No host has the name that was asked for; no certificate was shown.
-    UnknownName,
-    /// No name was asked for and no host is the default; no certificate was shown.
-    MissingName,
-    /// The host requires an origin-pull certificate and this one was refused.
-    CertificateRefused,
-    /// It took longer than `handshake_timeout`.
-    TimedOut,
-    /// It failed otherwise: no common version or suite, no TLS at all, a broken connection.
-    Failed,
-}
-
-impl HandshakeOutcome {
-    /// Every outcome there is.
-    pub const ALL: [Self; 6] =
-        [Self::Completed, Self::UnknownName, Self::MissingName, Self::CertificateRefused, Self::TimedOut, Self::Failed];
-
-    /// The label in logs and metrics.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::UnknownName => "unknown_name",
-            Self::MissingName => "missing_name",
-            Self::CertificateRefused => "certificate_refused",
-            Self::TimedOut => "timed_out",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-/// What became of a configuration that was to replace the one in force.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReloadOutcome {
-    /// It is in force.
-    Applied,
-    /// It has a mistake; the one before serves on.
-    Refused,
-}
-
-/// The end of validity of something that the configuration names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expiry {
-    /// What it is.
-    pub kind: ExpiryKind,
-    /// The host that uses it.
-    pub host: String,
-    /// Its SHA-256, lowercase hexadecimal, of which the label has the first sixteen digits.
-    pub sha256: String,
-    /// Seconds since 1970.
-    pub not_after: u64,
-}
-
-/// What ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExpiryKind {
-    /// A certificate that the host shows.
-    Own,
-    /// A CA of the host's trust.
-    Trust,
-    /// A revocation list of the host's trust.
-    Crl,
-}
-
-impl ExpiryKind {
-    const fn label(self) -> &'static str {
-        match self {
-            Self::Own => "own",
-            Self::Trust => "trust",
-            Self::Crl => "crl",
-        }
-    }
-}
 
 /// The label where a request or connection got to no host or route.
 const NONE: &str = "none";
@@ -227,7 +140,16 @@ impl Metrics {
         for reason in verdicts().chain(["not_requested", Reason::PlainConnection.label()]) {
             let _ = self.policy_decisions.remove_label_values(&[host, decide::ORIGIN_PULL, "would_refuse", reason]);
         }
+        // Nor does the leaf that was seen.
         let _ = self.certificate_not_after.remove_label_values(&["observed", host, ""]);
+    }
+
+    /// Forgets what a policy of a host decided in observe mode, under another configuration than the one in force.
+    pub fn forget_observed(&self, host: &str, policy: &str) {
+        let _ = self.policy_decisions.remove_label_values(&[host, policy, "permit", ""]);
+        for reason in Reason::ALL {
+            let _ = self.policy_decisions.remove_label_values(&[host, policy, "would_refuse", reason.label()]);
+        }
     }
 
     /// Shows how many prefixes count as Cloudflare.
@@ -263,10 +185,13 @@ impl Metrics {
     }
 
     /// Shows the configuration in force: its generation, and its identity in place of the one before.
-    pub fn configuration(&self, generation: u64, id: &str) {
+    pub fn configuration(&self, generation: u64, id: &str, before: Option<&str>) {
         self.config_generation.set(signed(generation));
-        self.config_info.reset();
         self.config_info.with_label_values(&[id]).set(1);
+        if let Some(before) = before.filter(|before| *before != id) {
+            // It was shown when it came into force.
+            let _ = self.config_info.remove_label_values(&[before]);
+        }
     }
 
     /// The counter of lines that a log dropped.
@@ -293,12 +218,14 @@ impl Metrics {
         let count = |policy: &str, decision: &str, reason: &str| {
             self.policy_decisions.with_label_values(&[host, policy, decision, reason]).inc();
         };
-        for observed in outcome.observed {
+        // What was let pass by a rule of a former generation says nothing of the one in force, which is counted from its first request.
+        let is_current = signed(outcome.generation) == self.config_generation.get();
+        for observed in outcome.observed.iter().filter(|_| is_current) {
             count(&observed.policy, "would_refuse", observed.reason);
         }
         let refusing = outcome.denial.map(|denial| denial.policy.as_deref().unwrap_or("gate"));
         if let (Some(policy), Some(denial)) = (refusing, outcome.denial) {
-            count(policy, "refuse", denial.reason.label());
+            count(policy, "refuse", denial.label);
         }
         for policy in &outcome.asked {
             let observed = outcome.observed.iter().any(|observed| &*observed.policy == *policy);
@@ -306,12 +233,6 @@ impl Metrics {
                 count(policy, "permit", "");
             }
         }
-    }
-}
-
-impl Expiry {
-    fn labels(&self) -> [&str; 3] {
-        [self.kind.label(), &self.host, self.sha256.get(..16).unwrap_or(&self.sha256)]
     }
 }
 

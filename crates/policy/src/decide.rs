@@ -106,16 +106,23 @@ pub struct Ruling {
 }
 
 impl Rules {
+    /// What a connection proves to the host of its handshake, by the source that it is admitted as now.
+    #[must_use]
+    pub fn trust_in(&self, connection: &Connection, now: UnixTime) -> TrustLevel {
+        let verdict = connection.tls().map(|tls| &tls.verdict);
+        let source = self.admissions.source_of(connection);
+        source.map_or(TrustLevel::None, |source| TrustLevel::of(source, verdict, now))
+    }
+
     /// Judges one request.
     #[must_use]
     pub fn decide(&self, facts: &Facts<'_>) -> Ruling {
         let source = self.admissions.source_of(facts.connection);
-        let handshake = facts.connection.tls().map(|tls| &tls.verdict);
         let mut ruling = Ruling {
             host: None,
             route: None,
             visitor: None,
-            trust: source.map_or(TrustLevel::None, |source| TrustLevel::of(source, handshake, facts.now)),
+            trust: self.trust_in(facts.connection, facts.now),
             observed: Vec::new(),
             allow: None,
             ends_connection: false,
@@ -263,7 +270,7 @@ fn check_proof(
     match host.origin_pull {
         // What the gateway answers by itself on a plain listener needs no proof: a redirect to https.
         _ if reason == Reason::PlainConnection && answered_here => Ok(()),
-        OriginPull::Require(_) => Err(Denial { reason, policy: Some(ORIGIN_PULL.into()) }),
+        OriginPull::Require(_) => Err(Denial { label, ..Denial::by(ORIGIN_PULL.into(), reason) }),
         OriginPull::Observe(_) | OriginPull::Off => {
             ruling.observed.push(Observed { policy: ORIGIN_PULL.into(), reason: label });
             Ok(())
@@ -288,7 +295,7 @@ fn visitor_of(host: &Host, facts: &Facts<'_>, believed: bool) -> Result<Visitor,
 fn judge(attached: &Attached, asked: &Asked<'_>, observed: &mut Vec<Observed>) -> Result<(), Denial> {
     match (attached.policy.judge(asked), attached.mode) {
         (Ok(()), _) => Ok(()),
-        (Err(reason), Mode::Enforce) => Err(Denial { reason, policy: Some(Arc::clone(&attached.label)) }),
+        (Err(reason), Mode::Enforce) => Err(Denial::by(Arc::clone(&attached.label), reason)),
         (Err(reason), Mode::Observe) => {
             observed.push(Observed { policy: Arc::clone(&attached.label), reason: reason.label() });
             Ok(())

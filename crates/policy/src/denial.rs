@@ -95,11 +95,21 @@ pub struct Denial {
     pub reason: Reason,
     /// The policy that refused, by its label; none for what stands before the policies.
     pub policy: Option<Arc<str>>,
+    /// The reason in logs and metrics: its label, or the closer word of the origin-pull rule, the same that observe mode would use.
+    pub label: &'static str,
+}
+
+impl Denial {
+    /// A policy's refusal.
+    #[must_use]
+    pub fn by(policy: Arc<str>, reason: Reason) -> Self {
+        Self { policy: Some(policy), ..reason.into() }
+    }
 }
 
 impl From<Reason> for Denial {
     fn from(reason: Reason) -> Self {
-        Self { reason, policy: None }
+        Self { reason, policy: None, label: reason.label() }
     }
 }
 

@@ -138,11 +138,6 @@ impl OtherVerdicts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    #[cfg(test)]
-    pub(crate) fn remembered(&self) -> Vec<TrustId> {
-        self.lock().iter().map(|(id, _)| *id).collect()
-    }
-
     fn remember(&self, trust: TrustId, verdict: Verdict) {
         let mut known = self.lock();
         // The oldest goes: a connection that outlives many generations asks for the newest.
@@ -186,12 +181,6 @@ impl Connection {
             Security::Tls(facts) => Some(facts),
         }
     }
-
-    /// What this connection proves to the host of its handshake: the better of its address and its certificate.
-    #[must_use]
-    pub fn trust_level(&self, now: UnixTime) -> TrustLevel {
-        TrustLevel::of(self.source, self.tls().map(|tls| &tls.verdict), now)
-    }
 }
 
 /// A random identity of one request, sixteen lowercase hexadecimal digits when shown.
@@ -228,4 +217,12 @@ pub struct Facts<'a> {
     pub now: UnixTime,
     /// The request's identity.
     pub id: RequestId,
+}
+
+#[cfg(test)]
+impl OtherVerdicts {
+    /// The trusts that are remembered, the oldest first.
+    pub(crate) fn remembered(&self) -> Vec<TrustId> {
+        self.lock().iter().map(|(id, _)| *id).collect()
+    }
 }

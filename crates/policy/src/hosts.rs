@@ -2,7 +2,7 @@
 
 use crate::headers::HeaderRules;
 use crate::origin_pull::OriginPull;
-use crate::policies::Attached;
+use crate::policies::{Attached, Mode};
 use crate::routes::Route;
 use crate::visitor::VisitorRule;
 use std::collections::HashMap;
@@ -112,6 +112,14 @@ pub struct Host {
     pub policies: Vec<Attached>,
     /// Routes; the most specific match wins.
     pub routes: Vec<Route>,
+}
+
+impl Host {
+    /// The labels of its policies and those of its routes that are in observe mode.
+    pub fn observing(&self) -> impl Iterator<Item = &str> {
+        let policies = self.policies.iter().chain(self.routes.iter().flat_map(|route| &route.policies));
+        policies.filter(|attached| attached.mode == Mode::Observe).map(|attached| &*attached.label)
+    }
 }
 
 /// Index of a host in its [`HostTable`].

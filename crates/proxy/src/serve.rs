@@ -154,8 +154,8 @@ impl Http {
     /// Counts and logs a head that never became a request.
     fn refuse(&self, carried: &Carried, reason: Reason) {
         let denial = Denial::from(reason);
-        let generation = self.inner.sites.current().generation;
-        self.inner.log.record(&refused_head(carried, &denial, self.inner.ids.next(), generation));
+        let site = self.inner.sites.current();
+        self.inner.log.record(&refused_head(carried, &denial, self.inner.ids.next(), &site));
     }
 
     async fn http2(&self, mut conn: Conn, timeouts: Timeouts) {

@@ -116,9 +116,14 @@ impl Snapshot {
     pub(crate) fn show(&self, metrics: &Metrics, before: Option<&Self>) {
         let (ipv4, ipv6) = self.gate.rules.admissions.cloudflare.prefixes();
         metrics.ranges(ipv4, ipv6);
-        metrics.configuration(self.generation(), &self.id);
+        metrics.configuration(self.generation(), &self.id, before.map(|before| before.id.as_str()));
         metrics.expiries(&self.expiries, before.map_or(&[], |before| &before.expiries));
-        for old in before.into_iter().flat_map(|before| before.gate.rules.hosts.hosts()) {
+        // A label may stand for another rule than before, wherever the text has changed.
+        let changed = before.filter(|before| before.id != self.id);
+        for old in changed.into_iter().flat_map(|before| before.gate.rules.hosts.hosts()) {
+            for policy in old.observing() {
+                metrics.forget_observed(old.name.as_str(), policy);
+            }
             let new = self.gate.rules.hosts.named(&old.name);
             if new.is_none_or(|new| !is_same_rule(&new.origin_pull, &old.origin_pull)) {
                 metrics.forget_origin_pull(old.name.as_str());

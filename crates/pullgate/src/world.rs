@@ -54,8 +54,8 @@ impl World for System {
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
     }
 
-    fn serves_better(&self, than: [u8; 32]) -> bool {
-        self.in_force.as_ref().is_some_and(|in_force| !in_force.contains(&than))
+    fn is_new(&self, digest: [u8; 32]) -> bool {
+        self.in_force.as_ref().is_some_and(|in_force| !in_force.contains(&digest))
     }
 
     fn check_certificate(

@@ -4,7 +4,7 @@ use crate::healthcheck::{AdminError, ask};
 use crate::snapshot::identity;
 use pullgate_config::Config;
 use pullgate_policy::decide::ORIGIN_PULL;
-use pullgate_policy::{Host, Mode, OriginPull};
+use pullgate_policy::{Host, OriginPull};
 use serde_json::{Value, json};
 use std::fmt;
 
@@ -28,6 +28,8 @@ pub struct HostReport {
     pub refused: Vec<(String, u64)>,
     /// Whether anything of it is in observe mode.
     pub observes: bool,
+    /// The labels of policies in observe mode that no request has got to yet.
+    pub unasked: Vec<String>,
     /// Requests that passed in observe mode and that enforcing would refuse, by policy and reason.
     pub requests: Vec<(String, String, u64)>,
 }
@@ -73,7 +75,7 @@ impl Report {
     /// Whether enforcing now would refuse nothing that was seen, and enough was seen to say so.
     #[must_use]
     pub fn is_clear(&self) -> bool {
-        self.hosts.iter().all(|host| host.requests.is_empty() && !host.is_unseen() && !host.refuses_handshakes())
+        self.hosts.iter().all(HostReport::is_clear)
     }
 
     /// The same for machines.
@@ -100,9 +102,7 @@ impl Report {
 /// The labels of what a host observes: its origin-pull rule, its policies, those of its routes.
 fn observing(host: &Host) -> Vec<&str> {
     let origin_pull = matches!(host.origin_pull, OriginPull::Observe(_)).then_some(ORIGIN_PULL);
-    let policies = host.policies.iter().chain(host.routes.iter().flat_map(|route| &route.policies));
-    let observed = policies.filter(|attached| attached.mode == Mode::Observe).map(|attached| &*attached.label);
-    origin_pull.into_iter().chain(observed).collect()
+    origin_pull.into_iter().chain(host.observing()).collect()
 }
 
 impl HostReport {
@@ -117,15 +117,25 @@ impl HostReport {
             .filter(|sample| sample.label("decision") == Some("would_refuse") && sample.value > 0)
             // What is enforced by now was observed before.
             .filter(|sample| sample.label("policy").is_some_and(|policy| observing.contains(&policy)));
+        // The origin-pull rule permits without a word; its handshakes are counted.
+        let is_asked = |policy: &str| {
+            let of_policy = |sample: &&Sample<'_>| sample.label("policy") == Some(policy) && sample.value > 0;
+            policy == ORIGIN_PULL || of_host("pullgate_policy_decisions_total").any(|sample| of_policy(&sample))
+        };
         let text = |sample: &Sample<'_>, label: &str| sample.label(label).unwrap_or_default().to_owned();
         Self {
             host: host.to_owned(),
             mode,
             observes: !observing.is_empty(),
+            unasked: observing.iter().filter(|policy| !is_asked(policy)).map(|policy| (*policy).to_owned()).collect(),
             verified: (mode != "off").then(|| handshakes().filter(is_verified).map(|sample| sample.value).sum()),
             refused: refused.map(|sample| (text(sample, "verdict"), sample.value)).collect(),
             requests: observed.map(|sample| (text(sample, "policy"), text(sample, "reason"), sample.value)).collect(),
         }
+    }
+
+    fn is_clear(&self) -> bool {
+        self.requests.is_empty() && self.unasked.is_empty() && !self.is_unseen() && !self.refuses_handshakes()
     }
 
     /// Whether a certificate is observed and nobody has shown one yet.
@@ -157,6 +167,14 @@ impl fmt::Display for Report {
         }
         for host in self.hosts.iter().filter(|host| host.is_unseen()) {
             writeln!(f, "{}: no certificate was verified yet: there is nothing to go by", host.host)?;
+        }
+        for host in self.hosts.iter().filter(|host| !host.unasked.is_empty()) {
+            writeln!(
+                f,
+                "{}: no request has got to {} yet: there is nothing to go by",
+                host.host,
+                host.unasked.join(", ")
+            )?;
         }
         for host in self.hosts.iter().filter(|host| !host.refused.is_empty()) {
             let verdicts: Vec<_> = host.refused.iter().map(|(verdict, count)| format!("{verdict} {count}")).collect();

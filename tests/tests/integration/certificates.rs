@@ -3,6 +3,8 @@
 use pullgate_tests::client::{openssl, openssl_s_client};
 use pullgate_tests::pki::{Authority, Identity, KeyKind};
 use pullgate_tests::stage::{Props, Recipe, Stage, refusal, visit};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use std::path::Path;
 
 /// The usual hosts, where `shop` has these certificates.
@@ -30,7 +32,9 @@ async fn s_client(stage: &Stage, more: &[&str]) -> String {
 #[tokio::test]
 async fn a_client_is_shown_the_certificate_that_it_can_verify() {
     let props = Props::new();
-    server(&props, KeyKind::Rsa2048).write(props.path(), "rsa");
+    let longer = time::Duration::days(90);
+    let rsa = props.server_ca.leaf().dns(&["shop.example.com"]).usage_server().key(KeyKind::Rsa2048);
+    rsa.validity(time::Duration::days(-1), longer).issue().write(props.path(), "rsa");
     let stage = Stage::set(props, shop_with(BOTH)).await;
     let table: [(&[&str], &str); 7] = [
         // Whatever the order of the files: ECDSA costs a tenth.
@@ -49,9 +53,19 @@ async fn a_client_is_shown_the_certificate_that_it_can_verify() {
     // The other hosts have theirs alone.
     let mut client = stage.h1("twin.example.com").await;
     assert_eq!(client.send(visit("twin.example.com", "/")).await.unwrap().status, 200);
-    let own = r#"pullgate_certificate_not_after_timestamp_seconds{host="shop",kind="own""#;
-    let shown = stage.gateway.metrics().render().unwrap().lines().filter(|line| line.starts_with(own)).count();
-    assert_eq!(shown, 2);
+    // Each with its own end.
+    for (file, kind) in [("server.pem", KeyKind::P256), ("rsa.pem", KeyKind::Rsa2048)] {
+        let der = CertificateDer::from_pem_file(stage.props.path().join(file)).unwrap();
+        let leaf = pullgate_policy::origin_pull::Leaf::describe(&der).unwrap();
+        let own = format!(
+            r#"pullgate_certificate_not_after_timestamp_seconds{{host="shop",kind="own",sha256="{}"}}"#,
+            &leaf.sha256[..16]
+        );
+        assert_eq!(stage.metric(&own), leaf.not_after.as_secs() as f64, "{kind:?}");
+    }
+    let observed = r#"pullgate_certificate_not_after_timestamp_seconds{host="twin",kind="observed",sha256=""}"#;
+    let edge = pullgate_policy::origin_pull::Leaf::describe(&stage.edge.chain()[0]).unwrap();
+    assert_eq!(stage.metric(observed), edge.not_after.as_secs() as f64);
 }
 
 #[test]

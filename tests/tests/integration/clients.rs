@@ -1,4 +1,4 @@
-//! Every authorised client gets in: six implementations of TLS, both versions of it, each kind of key and of chain, in new
+//! The authorised: programs of every kind, on three implementations of TLS, with every kind of key, none of them refused, in new
 //! and in resumed sessions.
 
 use pullgate_tests::client::{self, H1, H2, Output, Sessions, Versions, curl, gnutls_cli, openssl_s_client};

@@ -1,6 +1,7 @@
 //! Origin-pull trust from outside: pins, revocation lists, ML-DSA, levels; and what a refusal tells whom.
 
 use crate::binary::{Running, free_ports, metrics_show, pullgate, recipe};
+use crate::reload::shop_with;
 use base64::Engine as _;
 use pullgate_tests::client::{H1, H2, Refused, Response, Tls};
 use pullgate_tests::origin::Origin;
@@ -8,13 +9,6 @@ use pullgate_tests::pki::{Authority, Credentials, Identity, KeyKind};
 use pullgate_tests::stage::{Props, Recipe, Stage, VERSIONS, cloudflare, eventually, refusal, visit};
 use sha2::Digest as _;
 use x509_parser::prelude::FromDer as _;
-
-/// The usual hosts, with another rule for `shop`.
-fn shop_with(origin_pull: &str) -> Recipe {
-    let rule = "origin_pull: {mode: require, trust: [zone-ca.pem]}";
-    let hosts = Recipe::default().hosts.replacen(rule, &format!("origin_pull: {origin_pull}"), 1);
-    Recipe { hosts, ..Recipe::default() }
-}
 
 /// A request to `shop`, over either version of HTTP and TLS.
 async fn asked(stage: &Stage, identity: impl Into<Credentials> + Clone) -> Vec<Result<Response, Refused>> {
@@ -183,11 +177,17 @@ async fn a_refused_handshake_tells_the_operator_what_was_presented() {
     let expired = props.zone_ca.leaf().common_name("old edge").expired().issue();
     let config = Tls::trusting(&props.server_ca).presenting(&expired).client_config();
     const ATTEMPTS: usize = 100;
+    // All at once: more in a second than the log takes, however slow the machine is.
+    let mut attempts = tokio::task::JoinSet::new();
     for _ in 0..ATTEMPTS {
-        if let Ok(mut client) = H1::tls(Some(cloudflare()), at, "Shop.example.com", config.clone()).await {
-            client.send(visit("shop.example.com", "/")).await.unwrap_err();
-        }
+        let config = config.clone();
+        attempts.spawn(async move {
+            if let Ok(mut client) = H1::tls(Some(cloudflare()), at, "Shop.example.com", config).await {
+                client.send(visit("shop.example.com", "/")).await.unwrap_err();
+            }
+        });
     }
+    attempts.join_all().await;
     metrics_show(&admin, r#"pullgate_origin_pull_total{host="shop",trust="network",verdict="expired"} 100"#).await;
     running.signal("-TERM");
     let (_, _, stderr) = running.end().await;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The usual hosts, with another rule for `shop`.
-fn shop_with(origin_pull: &str) -> Recipe {
+pub(crate) fn shop_with(origin_pull: &str) -> Recipe {
     let rule = "origin_pull: {mode: require, trust: [zone-ca.pem]}";
     Recipe {
         hosts: Recipe::default().hosts.replacen(rule, &format!("origin_pull: {origin_pull}"), 1),
@@ -47,7 +47,7 @@ async fn a_reload_takes_hosts_in_and_out_and_is_counted() {
 
 /// What a session is worth dies with any change of what it was worth; nothing else ends it.
 #[tokio::test]
-async fn sessions_outlive_a_reload_that_changes_nothing_of_their_host() {
+async fn c25_sessions_outlive_a_reload_that_changes_nothing_of_their_host() {
     let stage = Stage::new().await;
     let list = |revoked: &[&Identity]| {
         std::fs::write(stage.props.path().join("zone.crl"), stage.props.zone_ca.revocations(revoked)).unwrap();
@@ -99,7 +99,7 @@ async fn sessions_outlive_a_reload_that_changes_nothing_of_their_host() {
 
 /// A CA leaves the trust, a certificate is revoked or not pinned, a rule begins: neither the kept connection nor the session passes.
 #[tokio::test]
-async fn a_connection_whose_proof_satisfies_no_more_is_answered_421_and_drained() {
+async fn c25_a_connection_whose_proof_satisfies_no_more_is_answered_421_and_drained() {
     let pin = "pins: [AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=]";
     let table = [
         ("the CA has left", "{mode: require, trust: [other-ca.pem]}", "unknown_issuer"),
@@ -128,6 +128,14 @@ async fn a_connection_whose_proof_satisfies_no_more_is_answered_421_and_drained(
         }
         assert_eq!(served(&stage, &config).await, (false, false), "{what}: the session");
         assert_eq!(stage.origin.ledger().len(), reached, "{what}");
+        let lines = stage.access_lines(5).await;
+        for line in &lines[3..5] {
+            assert_eq!((&line["policy"], &line["reason"]), (&"origin-pull".into(), &verdict.into()), "{line:#}");
+        }
+        let counted = format!(
+            r#"pullgate_policy_decisions_total{{decision="refuse",host="shop",policy="origin-pull",reason="{verdict}"}}"#
+        );
+        stage.metric_becomes(&counted, 2.0).await;
         stage
             .metric_becomes(
                 &format!(r#"pullgate_origin_pull_total{{host="shop",trust="network",verdict="{verdict}"}}"#),
@@ -205,16 +213,21 @@ async fn a_refusal_of_another_host_drains_nothing() {
 #[tokio::test]
 async fn a_handshake_that_a_reload_overtakes_is_judged_by_the_new_trust() {
     let stage = Stage::new().await;
-    for (round, overtaken) in [false, true].into_iter().enumerate() {
+    let gone =
+        Recipe { hosts: Recipe::default().hosts.replacen("- name: shop", "- name: renamed", 1), ..Recipe::default() };
+    let overtakers = [None, Some(shop_with("{mode: require, trust: [other-ca.pem]}")), Some(gone)];
+    for (round, overtaker) in overtakers.iter().enumerate() {
+        stage.reload(&Recipe::default()).unwrap();
         let mut handshake = HalfWay::begin(&stage, stage.tls()).await;
-        if overtaken {
-            stage.reload(&shop_with("{mode: require, trust: [other-ca.pem]}")).unwrap();
+        if let Some(recipe) = overtaker {
+            stage.reload(recipe).unwrap();
         }
         let answer = handshake.finish_and_ask().await;
-        assert_eq!(answer.starts_with("HTTP/1.1 200 "), !overtaken, "{answer}");
+        assert_eq!(answer.starts_with("HTTP/1.1 200 "), overtaker.is_none(), "{answer}");
         let completed = stage.metric(r#"pullgate_handshakes_total{host="shop",outcome="completed",resumed="false"}"#);
         assert_eq!(completed, 1.0, "round {round}");
     }
+    stage.metric_becomes(r#"pullgate_handshakes_total{host="shop",outcome="failed",resumed="false"}"#, 1.0).await;
     let refused = r#"pullgate_handshakes_total{host="shop",outcome="certificate_refused",resumed="false"}"#;
     stage.metric_becomes(refused, 1.0).await;
     assert_eq!(stage.origin.ledger().len(), 1);
@@ -273,7 +286,7 @@ impl HalfWay {
 
 /// A new process knows no session of the old one.
 #[tokio::test]
-async fn a_session_does_not_outlive_the_process() {
+async fn c25_a_session_does_not_outlive_the_process() {
     let stage = Stage::new().await;
     for versions in VERSIONS {
         let config = stage.tls().versions(versions).sessions(Sessions::PerName).alpn(&["http/1.1"]).client_config();
@@ -290,7 +303,7 @@ async fn a_session_does_not_outlive_the_process() {
 }
 
 #[tokio::test]
-async fn a_bad_reload_keeps_what_serves_and_names_the_place() {
+async fn c29_a_bad_reload_keeps_what_serves_and_names_the_place() {
     let stage = Stage::new().await;
     let (folder, server_ca) = (stage.props.path().to_owned(), &stage.props.server_ca);
     let good = std::fs::read(folder.join("server.key")).unwrap();
@@ -356,7 +369,7 @@ async fn what_serves_although_it_has_run_out_stands_in_the_way_of_no_reload() {
 
 /// What is not shown any more raises no alarm any more.
 #[tokio::test]
-async fn the_ends_of_what_is_in_force_are_shown_and_no_others() {
+async fn c29_the_ends_of_what_is_in_force_are_shown_and_no_others() {
     let stage = Stage::new().await;
     let shown = |kind: &str, host: &str| {
         let text = stage.gateway.metrics().render().unwrap();

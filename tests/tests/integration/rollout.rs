@@ -91,4 +91,22 @@ async fn check_says_what_require_would_have_refused_by_host() {
     props.zone_ca.write(props.path(), "other-ca");
     let changed = report(path, &[]);
     assert!(text(&changed.stderr).contains("its files have changed since"), "{changed:?}");
+
+    // A file with a mistake changes nothing, and the process log says what and where.
+    std::fs::write(&file, text_of_bad(&file)).unwrap();
+    running.signal("-HUP");
+    metrics_show(&admin, r#"pullgate_config_reloads_total{outcome="refused"} 1"#).await;
+    running.signal("-TERM");
+    let (status, _, stderr) = running.end().await;
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    let refused = stderr.lines().find(|line| line.contains("configuration refused")).unwrap();
+    let refused: serde_json::Value = serde_json::from_str(refused).unwrap();
+    let message = refused["message"].as_str().unwrap();
+    let expected = format!("{path}:10:25: error: hosts[0].origin_pull.mode: ");
+    assert!(message.contains(&expected) && message.contains("did you mean `require`?"), "{message}\n{expected}");
+}
+
+/// The file with a word misspelt.
+fn text_of_bad(file: &std::path::Path) -> String {
+    std::fs::read_to_string(file).unwrap().replacen("mode: require", "mode: requird", 1)
 }

@@ -134,6 +134,10 @@ fn no_production_function_is_longer_than_60_lines() {
                 "pub async fn ",
                 "pub(crate) async fn ",
                 "const fn ",
+                "pub const fn ",
+                "pub(crate) const fn ",
+                "pub(super) const fn ",
+                "pub(super) async fn ",
             ];
             if !named.iter().any(|start| opening.starts_with(start)) || line.trim_end().ends_with(';') {
                 continue;
@@ -141,6 +145,25 @@ fn no_production_function_is_longer_than_60_lines() {
             let indent = &line[..line.len() - opening.len()];
             let length = lines[at..].iter().position(|line| *line == format!("{indent}}}")).unwrap_or(0);
             assert!(length <= 60, "{}: {} has {length} lines", path.display(), opening.split('(').next().unwrap());
+        }
+    }
+}
+
+/// What stands behind the first test is not looked at by the others.
+#[test]
+fn tests_stand_last() {
+    for (path, text) in sources() {
+        let Some((_, rest)) = text.split_once("\n#[cfg(test)]").filter(|_| !production(&path, &text).is_empty()) else {
+            continue;
+        };
+        // An item is a test's where an attribute right above it says so.
+        let mut tested = true;
+        for line in rest.lines().skip(1) {
+            let opening = ["fn ", "pub ", "pub(crate) ", "impl", "struct ", "enum ", "const ", "static ", "trait "];
+            if opening.iter().any(|start| line.starts_with(start)) && !line.ends_with(';') {
+                assert!(tested, "{}: `{line}` stands behind tests", path.display());
+            }
+            tested = line == "#[cfg(test)]" || tested && (line.starts_with("#[") || line.starts_with("//"));
         }
     }
 }

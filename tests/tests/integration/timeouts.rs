@@ -35,7 +35,7 @@ async fn handshake_timeout_ends_a_silent_client() {
 /// A client that has named a host and does not go on is counted at that host.
 #[tokio::test]
 async fn handshake_timeout_ends_a_client_that_stops_half_way() {
-    let stage = stage_with("handshake_timeout: 200ms").await;
+    let stage = stage_with("handshake_timeout: 2s").await;
     let config = stage.tls().client_config();
     let mut session = ClientConnection::new(config, "shop.example.com".try_into().unwrap()).unwrap();
     let mut hello = Vec::new();
@@ -50,7 +50,8 @@ async fn handshake_timeout_ends_a_client_that_stops_half_way() {
 /// How a refusal is told and counted is not for a client to choose by taking its time to close.
 #[tokio::test]
 async fn a_refused_client_that_does_not_close_is_counted_as_refused() {
-    let stage = stage_with("handshake_timeout: 400ms").await;
+    // Less than the second that a client may take to close, and more than a handshake takes.
+    let stage = stage_with("handshake_timeout: 900ms").await;
     let tls = stage.bare_tls().versions(Versions::Tls12).client_config();
     let mut stream = connect(Some(cloudflare()), stage.at("https")).await.unwrap();
     let mut session = ClientConnection::new(tls, "shop.example.com".try_into().unwrap()).unwrap();

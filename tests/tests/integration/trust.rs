@@ -69,7 +69,7 @@ async fn a_connection_without_proof_reaches_no_guarded_host() {
     stage.assert_nothing_reached_the_origin();
     for (host, requests) in [("shop", 8.0), ("blog", 4.0)] {
         let counted = format!(
-            r#"pullgate_policy_decisions_total{{decision="refuse",host="{host}",policy="origin-pull",reason="proof_missing"}}"#
+            r#"pullgate_policy_decisions_total{{decision="refuse",host="{host}",policy="origin-pull",reason="not_presented"}}"#
         );
         stage.metric_becomes(&counted, requests).await;
     }
@@ -173,7 +173,7 @@ async fn a_proof_ends_with_its_certificate() {
     // The one thing that has to pass is time.
     tokio::time::sleep(Duration::from_secs(7)).await;
     assert_eq!(kept.send(visit("shop.example.com", "/")).await.unwrap().status, 421);
-    assert_eq!(stage.access_lines(3).await[2]["reason"], "proof_expired");
+    assert_eq!(stage.access_lines(3).await[2]["reason"], "expired");
     // Not a resumption that is cut off: a handshake in which a client could show what it has by now.
     let late = match connect().await {
         Err(refused) => refused,

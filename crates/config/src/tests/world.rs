@@ -135,8 +135,8 @@ impl World for Village {
         }
     }
 
-    fn serves_better(&self, than: [u8; 32]) -> bool {
-        self.in_force.as_ref().is_some_and(|in_force| !in_force.contains(&than))
+    fn is_new(&self, digest: [u8; 32]) -> bool {
+        self.in_force.as_ref().is_some_and(|in_force| !in_force.contains(&digest))
     }
 
     /// A chain is `chain ID until YEAR`, its key `key ID`, an answer for it `ocsp ID until YEAR`. Even IDs are RSA's.

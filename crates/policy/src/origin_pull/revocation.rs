@@ -57,9 +57,14 @@ impl RevocationList {
         let malformed = |error: &dyn fmt::Display| RevocationError::Malformed(error.to_string());
         let list = OwnedCertRevocationList::from_der(der).map_err(|error| malformed(&error))?;
         let (_, parsed) = CertificateRevocationList::from_der(der).map_err(|error| malformed(&error))?;
+        let list = CertRevocationList::from(list);
+        if list.issuing_distribution_point().is_some() {
+            // Two such lists of one CA say different things: which one webpki took could not be told from outside.
+            return Err(malformed(&"it covers a part of what its CA issues (issuingDistributionPoint)"));
+        }
         let next_update = parsed.next_update().ok_or_else(|| malformed(&"it has no nextUpdate"))?;
         Ok(Self {
-            list: Arc::new(list.into()),
+            list: Arc::new(list),
             issuer: parsed.issuer().to_string().into(),
             this_update: seconds(parsed.last_update().timestamp()),
             next_update: seconds(next_update.timestamp()),

@@ -51,7 +51,7 @@ fn of_several_faults_the_first_in_order_is_the_reason() {
         arrival = cure(arrival, &ca);
     }
     let denial = arrival.ruling(&guarded).outcome.unwrap_err();
-    assert_eq!(denial, Denial { reason: Reason::WorkerMalformed, policy: Some("host".into()) });
+    assert_eq!(denial, Denial::by("host".into(), Reason::WorkerMalformed));
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn policies_judge_in_order_and_the_first_enforced_refusal_wins() {
         };
         let routes = vec![Route { policies: list(of_route), ..route("/") }];
         let ruling = Arrival::good().ruling(&rules(vec![Host { policies: list(of_host), routes, ..shop() }]));
-        let expected = outcome.map_err(|(label, reason)| Denial { reason, policy: Some(label.into()) });
+        let expected = outcome.map_err(|(label, reason)| Denial::by(label.into(), reason));
         assert_eq!(ruling.outcome.map(|_| ()), expected, "{of_host:?} {of_route:?}");
         let expected: Vec<_> = observed
             .iter()

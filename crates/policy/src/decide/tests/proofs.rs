@@ -25,22 +25,23 @@ fn hosts() -> Hosts {
     Hosts { ca, other, rules }
 }
 
-fn denied(reason: Reason) -> Result<(), Denial> {
-    Err(Denial { reason, policy: Some(ORIGIN_PULL.into()) })
+fn denied(reason: Reason, label: &'static str) -> Result<(), Denial> {
+    Err(Denial { label, ..Denial::by(ORIGIN_PULL.into(), reason) })
 }
 
 #[test]
 fn a_proof_counts_for_the_requested_host_or_not_at_all() {
     let Hosts { ca, other, rules } = hosts();
-    let missing = || denied(Reason::ProofMissing);
+    let unknown = || denied(Reason::ProofMissing, "unknown_issuer");
+    let missing = || denied(Reason::ProofMissing, "not_presented");
     let shown_to_shop = || Arrival::good().shown(ca.client(), &ca.trust());
     let shown_to_blog = || Arrival::good().shown(other.client(), &other.trust());
     let refused_by_watched = || Arrival::good().shown(other.client(), &ca.trust());
     let table: [(&str, &dyn Fn() -> Arrival, [Result<(), Denial>; 5]); 5] = [
-        ("shop's", &shown_to_shop, [Ok(()), Ok(()), missing(), Ok(()), Ok(())]),
-        ("blog's", &shown_to_blog, [missing(), missing(), Ok(()), Ok(()), Ok(())]),
+        ("shop's", &shown_to_shop, [Ok(()), Ok(()), unknown(), Ok(()), Ok(())]),
+        ("blog's", &shown_to_blog, [unknown(), unknown(), Ok(()), Ok(()), Ok(())]),
         // Observed at the handshake's host, and good for the one that is asked for.
-        ("blog's, shown to watched", &refused_by_watched, [missing(), missing(), Ok(()), Ok(()), Ok(())]),
+        ("blog's, shown to watched", &refused_by_watched, [unknown(), unknown(), Ok(()), Ok(()), Ok(())]),
         (
             "no certificate",
             &|| Arrival::good().shown(vec![], &ca.trust()),
@@ -88,8 +89,8 @@ fn a_proof_runs_out_between_two_requests() {
     let other_leaf = || vec![leaf.der().clone()];
     let table = [
         ("shop", NOW + 10, Ok(()), vec![]),
-        ("shop", NOW + 11, denied(Reason::ProofExpired), vec![]),
-        ("twin", NOW + 11, denied(Reason::ProofExpired), vec![]),
+        ("shop", NOW + 11, denied(Reason::ProofExpired, "expired"), vec![]),
+        ("twin", NOW + 11, denied(Reason::ProofExpired, "expired"), vec![]),
         ("watched", NOW + 10, Ok(()), vec![]),
         ("watched", NOW + 11, Ok(()), vec!["expired"]),
     ];

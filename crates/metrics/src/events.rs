@@ -1,0 +1,96 @@
+//! What happens besides requests, as the series count it: sockets, handshakes, reloads, and what comes to an end.
+
+/// What became of an accepted socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectionOutcome {
+    /// Its source may connect.
+    Admitted,
+    /// Its source may not; closed before a byte was read.
+    Stranger,
+}
+
+/// How a TLS handshake ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandshakeOutcome {
+    /// With a connection.
+    Completed,
+    /// No host has the name that was asked for; no certificate was shown.
+    UnknownName,
+    /// No name was asked for and no host is the default; no certificate was shown.
+    MissingName,
+    /// The host requires an origin-pull certificate and this one was refused.
+    CertificateRefused,
+    /// It took longer than `handshake_timeout`.
+    TimedOut,
+    /// It failed otherwise: no common version or suite, no TLS at all, a broken connection.
+    Failed,
+}
+
+impl HandshakeOutcome {
+    /// Every outcome there is.
+    pub const ALL: [Self; 6] =
+        [Self::Completed, Self::UnknownName, Self::MissingName, Self::CertificateRefused, Self::TimedOut, Self::Failed];
+
+    /// The label in logs and metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::UnknownName => "unknown_name",
+            Self::MissingName => "missing_name",
+            Self::CertificateRefused => "certificate_refused",
+            Self::TimedOut => "timed_out",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What became of a configuration that was to replace the one in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReloadOutcome {
+    /// It is in force.
+    Applied,
+    /// It has a mistake; the one before serves on.
+    Refused,
+}
+
+/// The end of validity of something that the configuration names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expiry {
+    /// What it is.
+    pub kind: ExpiryKind,
+    /// The host that uses it.
+    pub host: String,
+    /// Its SHA-256, lowercase hexadecimal, of which the label has the first sixteen digits.
+    pub sha256: String,
+    /// Seconds since 1970.
+    pub not_after: u64,
+}
+
+/// What ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpiryKind {
+    /// A certificate that the host shows.
+    Own,
+    /// A CA of the host's trust.
+    Trust,
+    /// A revocation list of the host's trust.
+    Crl,
+}
+
+impl ExpiryKind {
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Trust => "trust",
+            Self::Crl => "crl",
+        }
+    }
+}
+
+impl Expiry {
+    /// Its labels: kind, host, and the beginning of the fingerprint.
+    pub(crate) fn labels(&self) -> [&str; 3] {
+        [self.kind.label(), &self.host, self.sha256.get(..16).unwrap_or(&self.sha256)]
+    }
+}
