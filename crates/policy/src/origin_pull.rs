@@ -1,8 +1,8 @@
 //! Origin-pull verification (Cloudflare's Authenticated Origin Pulls): a client's chain, the trust of a host and a time in, a verdict out.
 //!
 //! The path is webpki's (RFC 5280), revocation lists included; this module adds what webpki leaves out: the trust anchor's own
-//! validity period and path length, KeyUsage, pins, and bounds on what a client may present. An extended key usage has to allow client authentication only where it is present, since Cloudflare's
-//! recipe for customer certificates has none
+//! validity period and path length, KeyUsage, pins, and bounds on what a client may present. An extended key usage has to allow client
+//! authentication only where it is present, since Cloudflare's recipe for customer certificates has none
 //! (<https://developers.cloudflare.com/ssl/origin-configuration/authenticated-origin-pull/>).
 
 mod anchor;

@@ -8,6 +8,7 @@ use pullgate_tests::stage::{Props, Recipe, cloudflare, eventually, visit};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// The binary beside this test's own folder.
@@ -26,10 +27,16 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Ports that were free a moment ago.
+/// Ports that nothing listens on, each given out once: below the range that the system takes from for port 0, so that no other test gets
+/// one in between.
 pub(crate) fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
-    let sockets: [TcpListener; COUNT] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    sockets.map(|socket| socket.local_addr().unwrap().port())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 10_000 + std::process::id() % 10_000;
+    let mut candidates = std::iter::repeat_with(|| {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        u16::try_from(start).unwrap() + step % 10_000
+    });
+    std::array::from_fn(|_| candidates.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap())
 }
 
 /// What `/metrics` of an admin listener says.

@@ -3,7 +3,7 @@
 use crate::binary::{Running, free_ports, metrics_show, pullgate, recipe, text};
 use pullgate_tests::client::{H1, Tls};
 use pullgate_tests::origin::Origin;
-use pullgate_tests::stage::{Props, cloudflare, eventually, visit};
+use pullgate_tests::stage::{Props, Recipe, cloudflare, eventually, visit};
 use std::process::Output;
 
 fn report(file: &str, more: &[&str]) -> Output {
@@ -109,4 +109,55 @@ async fn check_says_what_require_would_have_refused_by_host() {
 /// The file with a word misspelt.
 fn text_of_bad(file: &std::path::Path) -> String {
     std::fs::read_to_string(file).unwrap().replacen("mode: require", "mode: requird", 1)
+}
+
+/// Policies are observed as well: by the text that is in force, and not before somebody was asked.
+#[tokio::test]
+async fn observed_policies_are_counted_by_the_text_in_force() {
+    let props = Props::new();
+    let [http, admin] = free_ports();
+    let origin = Origin::start().await;
+    let policy = |networks: &str| {
+        let hosts = format!(
+            "hosts:
+  - name: open
+    hostnames: [open.example.com]
+    origin_pull: {{mode: off}}
+    policies: [{{kind: client-networks, mode: observe, allow: [{networks}]}}]
+    routes: [{{name: all, upstream: shop}}]
+"
+        );
+        let listeners = format!("listeners:\n  - {{name: http, address: '127.0.0.1:{http}', protocol: http}}\n");
+        props.write(&Recipe { hosts, listeners, ..recipe(1, admin) }, &origin.address().to_string())
+    };
+    let file = policy("198.51.100.0/24");
+    let (path, admin) = (file.to_str().unwrap(), format!("127.0.0.1:{admin}"));
+    let running = Running::start(&file);
+    assert!(eventually(|| pullgate(&["healthcheck", "--address", &admin]).status.code() == Some(0)).await);
+    let unasked = report(path, &[]);
+    assert_eq!(unasked.status.code(), Some(1), "{unasked:?}");
+    assert!(text(&unasked.stdout).contains("open: no request has got to client-networks yet"), "{unasked:?}");
+
+    let ask = async || {
+        let mut client = H1::plain(Some(cloudflare()), format!("127.0.0.1:{http}").parse().unwrap()).await.unwrap();
+        assert_eq!(client.send(visit("open.example.com", "/")).await.unwrap().status, 200);
+    };
+    ask().await;
+    metrics_show(&admin, r#"policy="client-networks",reason="network_unlisted"} 1"#).await;
+    let seen = report(path, &[]);
+    assert_eq!(seen.status.code(), Some(1), "{seen:?}");
+    assert!(text(&seen.stdout).contains("1 (client-networks: network_unlisted 1)"), "{seen:?}");
+
+    policy("203.0.113.0/24");
+    running.signal("-HUP");
+    metrics_show(&admin, "pullgate_config_generation 2\n").await;
+    assert!(text(&report(path, &[]).stdout).contains("no request has got to client-networks yet"));
+    ask().await;
+    metrics_show(
+        &admin,
+        r#"pullgate_policy_decisions_total{decision="permit",host="open",policy="client-networks",reason=""} 1"#,
+    )
+    .await;
+    let clear = report(path, &[]);
+    assert_eq!(clear.status.code(), Some(0), "{clear:?}");
 }

@@ -15,6 +15,10 @@ fn dated_list(ca: &Ca, revoked: &[u64], from: u64, to: u64) -> RevocationList {
 }
 
 fn list_der(ca: &Ca, revoked: &[u64], from: u64, to: u64) -> Vec<u8> {
+    ca.list(list_params(revoked, from, to))
+}
+
+fn list_params(revoked: &[u64], from: u64, to: u64) -> CertificateRevocationListParams {
     let time = |seconds: u64| date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds);
     let entry = |serial: &u64| RevokedCertParams {
         serial_number: SerialNumber::from(*serial),
@@ -22,15 +26,14 @@ fn list_der(ca: &Ca, revoked: &[u64], from: u64, to: u64) -> Vec<u8> {
         reason_code: None,
         invalidity_date: None,
     };
-    let params = CertificateRevocationListParams {
+    CertificateRevocationListParams {
         this_update: time(from),
         next_update: time(to),
         crl_number: SerialNumber::from(1),
         issuing_distribution_point: None,
         revoked_certs: revoked.iter().map(entry).collect(),
         key_identifier_method: rcgen::KeyIdMethod::Sha256,
-    };
-    ca.list(params)
+    }
 }
 
 const DAY: u64 = 24 * 3600;
@@ -211,6 +214,13 @@ fn a_text_with_lists_is_read_whole_or_refused() {
     let read = |text: &str| RevocationList::from_pem(text.as_bytes());
     assert_eq!(read(&good()).unwrap().len(), 1);
     assert_eq!(read(&[good(), good()].concat()).unwrap().len(), 2);
+    let partial = CertificateRevocationListParams {
+        issuing_distribution_point: Some(rcgen::CrlIssuingDistributionPoint {
+            distribution_point: rcgen::CrlDistributionPoint { uris: vec!["http://crl.example.com/users".into()] },
+            scope: Some(rcgen::CrlScope::UserCertsOnly),
+        }),
+        ..list_params(&[], NOW, NOW + 1)
+    };
     let table = [
         (String::new(), "no X509 CRL section"),
         (ca.certificate().pem(), "1 sections begin, 0 are of an X509 CRL"),
@@ -218,6 +228,8 @@ fn a_text_with_lists_is_read_whole_or_refused() {
         (good().replace("-----END", "----END"), "no revocation list in PEM form"),
         (pem(b"no list".to_vec()), "not a usable revocation list"),
         (pem(ca.der().to_vec()), "not a usable revocation list"),
+        // Of two that each cover a part, one would be taken for the other.
+        (pem(ca.list(partial)), "it covers a part of what its CA issues (issuingDistributionPoint)"),
     ];
     for (text, expected) in table {
         let error = read(&text).unwrap_err().to_string();
