@@ -1,6 +1,6 @@
 //! Another configuration in the place of the one that serves: what changes at once, what goes on, and what is refused.
 
-use pullgate_tests::client::{H1, Refused, Sessions, Tls};
+use pullgate_tests::client::{H1, Refused, Sessions, Tls, Wire};
 use pullgate_tests::pki::Identity;
 use pullgate_tests::stage::{Props, Recipe, Stage, VERSIONS, cloudflare, eventually, start, visit};
 use rustls::{ClientConfig, ClientConnection};
@@ -146,6 +146,28 @@ async fn c25_a_connection_whose_proof_satisfies_no_more_is_answered_421_and_drai
 }
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// A client need not heed a GOAWAY, nor answer the PING behind it: it is cut after the time that any may be idle.
+#[tokio::test]
+async fn a_client_that_does_not_go_is_cut() {
+    let listeners = Recipe::default().listeners.replacen("1:0'}", "1:0', limits: {idle_timeout: 2s}}", 1);
+    let recipe = |hosts: Recipe| Recipe { listeners: listeners.clone(), ..hosts };
+    let stage = Stage::with(recipe(Recipe::default())).await;
+    let config = stage.tls().alpn(&["h2"]).client_config();
+    let mut wire = Wire::tls(Some(cloudflare()), stage.at("https"), "shop.example.com", config).await.unwrap();
+    stage.reload(&recipe(shop_with("{mode: require, trust: [other-ca.pem]}"))).unwrap();
+    // Preface, an empty SETTINGS, and GET / on stream 1 (RFC 9113 section 4.1, RFC 7541 appendix A), and not a byte after that.
+    let fields = [&[0x82, 0x87, 0x84, 0x41, 16][..], b"shop.example.com"].concat();
+    let head = [&[0, 0, u8::try_from(fields.len()).unwrap(), 1, 5, 0, 0, 0, 1][..], &fields].concat();
+    let request = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &[0, 0, 0, 4, 0, 0, 0, 0, 0], &head].concat();
+    wire.write_all(&request).await.unwrap();
+    wire.flush().await.unwrap();
+    let mut answer = Vec::new();
+    // The end without a close_notify is an end.
+    let ended = tokio::time::timeout(PATIENCE, wire.read_to_end(&mut answer)).await;
+    assert!(ended.is_ok(), "the connection stays open: {answer:02x?}");
+    assert_eq!(stage.access_lines(1).await[0]["http.response.status_code"], 421);
+}
 
 #[tokio::test]
 async fn a_connection_without_a_certificate_ends_when_its_host_begins_to_require_one() {
