@@ -69,7 +69,10 @@ pub enum Refused {
     /// The connection ended, or what came over it is not HTTP.
     #[error("no HTTP answer")]
     Http(#[source] hyper::Error),
-    /// Nothing came for a minute.
+    /// The connection ended before the request was on it.
+    #[error("the connection ended before the request was sent")]
+    Ended,
+    /// Nothing came for 20 s.
     #[error("no answer in time")]
     Deadline,
 }
@@ -79,7 +82,7 @@ impl Refused {
     pub fn alert(&self) -> Option<AlertDescription> {
         match self {
             Self::Handshake { alert, .. } => *alert,
-            Self::Tcp(_) | Self::Http(_) | Self::Deadline => None,
+            Self::Tcp(_) | Self::Http(_) | Self::Ended | Self::Deadline => None,
         }
     }
 
@@ -481,7 +484,7 @@ impl H1 {
             sender.ready().await?;
             sender.send_request(origin_form(request)).await
         };
-        line.wait(answer).await
+        line.wait_for_head(answer).await
     }
 
     /// Sends a request for another protocol, and gives the bytes that follow a 101; or the answer that was not one.
@@ -585,7 +588,7 @@ impl H2 {
             sender.ready().await?;
             sender.send_request(absolute_form(request)).await
         };
-        self.line.wait(answer).await
+        self.line.wait_for_head(answer).await
     }
 
     /// What the TLS handshake agreed on; none over plain TCP.
@@ -672,9 +675,9 @@ pub async fn openssl(args: &[&str], stdin: &[u8]) -> Output {
 const CONNECT: Duration = Duration::from_secs(3);
 const RAW: Duration = Duration::from_secs(5);
 const CLOSED: Duration = Duration::from_secs(10);
-/// On a busy machine one of thousands of connections was seen to stand still for up to 20 s and more. The times look like the doubling
-/// retransmission time-out of TCP (25 s after seven); that is not proved.
-const ANSWER: Duration = Duration::from_secs(60);
+const ANSWER: Duration = Duration::from_secs(20);
+/// How long an answer may take to arrive when its connection has ended.
+const LAST_WORD: Duration = Duration::from_secs(1);
 const PROGRAM: Duration = Duration::from_secs(30);
 
 enum Stream {
@@ -714,14 +717,36 @@ impl Line {
     }
 
     fn refused(&self, error: hyper::Error) -> Refused {
-        match self.alert.get() {
-            Some(&alert) => Refused::Handshake { alert: Some(alert), text: format!("{alert:?}") },
-            None => Refused::Http(error),
+        match self.without_connection() {
+            Refused::Ended => Refused::Http(error),
+            alert => alert,
         }
     }
 
     async fn wait<T>(&self, answer: impl Future<Output = hyper::Result<T>>) -> Result<T, Refused> {
         timeout(ANSWER, answer).await.map_err(|_| Refused::Deadline)?.map_err(|error| self.refused(error))
+    }
+
+    /// The same, for as long as there is a connection. A request that is handed to hyper in the very moment in which its connection ends
+    /// can get into the queue after that was emptied for the last time, where nobody ever answers it.
+    async fn wait_for_head<T>(&self, answer: impl Future<Output = hyper::Result<T>>) -> Result<T, Refused> {
+        let mut answer = std::pin::pin!(self.wait(answer));
+        let mut ended = self.ended.clone();
+        tokio::select! {
+            biased;
+            answered = &mut answer => return answered,
+            // The sending end is dropped: there is never a value.
+            _ = ended.changed() => {}
+        }
+        // HTTP/2 hands the answers over on tasks of their own.
+        timeout(LAST_WORD, answer).await.unwrap_or_else(|_| Err(self.without_connection()))
+    }
+
+    fn without_connection(&self) -> Refused {
+        match self.alert.get() {
+            Some(&alert) => Refused::Handshake { alert: Some(alert), text: format!("{alert:?}") },
+            None => Refused::Ended,
+        }
     }
 
     async fn collect(&self, response: http::Response<Incoming>) -> Result<Response, Refused> {

@@ -103,7 +103,7 @@ impl From<&Refused> for How {
     fn from(refused: &Refused) -> Self {
         match refused {
             Refused::Handshake { alert: Some(alert), .. } => Self::Alert(*alert),
-            Refused::Handshake { alert: None, .. } | Refused::Http(_) => Self::Closed,
+            Refused::Handshake { alert: None, .. } | Refused::Http(_) | Refused::Ended => Self::Closed,
             Refused::Deadline => Self::Silence,
             Refused::Tcp(_) => Self::Unreachable,
         }
