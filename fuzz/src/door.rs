@@ -51,7 +51,7 @@ impl Door {
         let hosts = HostTable::new(hosts.into()).expect("they claim different names");
         let listener_hosts = HashMap::from([(BLOG_ONLY.into(), vec![1])]);
         let rules = Arc::new(Rules { hosts, listener_hosts, admissions: Arc::default() });
-        Self { gate: Arc::new(Gate { rules, tls }), has_default }
+        Self { gate: Arc::new(Gate { rules, tls, entrances: HashMap::new() }), has_default }
     }
 
     /// Who has to answer a name on a listener.

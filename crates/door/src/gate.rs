@@ -1,8 +1,10 @@
 //! What the door needs of one generation of the configuration.
 
+use crate::entrance::Entrance;
 use crate::tls::HostTls;
 use pullgate_policy::Rules;
 use pullgate_policy::hosts::HostIndex;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// One generation: who may connect, and which host answers which name with which certificate.
@@ -12,6 +14,8 @@ pub struct Gate {
     pub rules: Arc<Rules>,
     /// TLS by host index; none for a host that no `https` listener serves.
     pub tls: Vec<Option<HostTls>>,
+    /// How each listener takes connections, by its name.
+    pub entrances: HashMap<Arc<str>, Arc<Entrance>>,
 }
 
 /// The generation in force.

@@ -4,6 +4,7 @@
 //! is no business of this crate's.
 
 mod certificate;
+mod entrance;
 mod gate;
 mod handshake;
 mod listen;
@@ -13,6 +14,7 @@ mod tls;
 mod verifier;
 
 pub use certificate::{CertificateFault, CertificateFiles, CheckedCertificate};
+pub use entrance::Entrance;
 pub use gate::{Gate, Gates};
 pub use handshake::{Failure, Refused, secure};
 pub use listen::{Arrival, Bound, ListenError, ListenerSettings, OpenConnection, Reception, bind, serve};

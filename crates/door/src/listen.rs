@@ -1,5 +1,6 @@
 //! The accept loop: a socket is admitted by its source before a byte of it is read.
 
+use crate::entrance::Entrance;
 use crate::gate::Gates;
 use crate::handshake::{Failure, secure};
 use crate::stream::Stream;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What a listener is.
+/// The socket of a listener: what it keeps for as long as it is open.
 #[derive(Debug, Clone)]
 pub struct ListenerSettings {
     /// Its label.
@@ -27,10 +28,6 @@ pub struct ListenerSettings {
     pub address: SocketAddr,
     /// Whether an IPv6 address takes IPv6 connections alone.
     pub ipv6_only: bool,
-    /// Whether TLS comes first.
-    pub tls: bool,
-    /// From accept to the end of the handshake.
-    pub handshake_timeout: Duration,
 }
 
 /// A socket that listens.
@@ -147,8 +144,10 @@ pub async fn serve(
             Ok((io, peer)) => {
                 let peer = Peer::new(peer);
                 let name = &listener.settings.name;
-                let admissions = Arc::clone(&gates.current().rules.admissions);
-                let Some(source) = admissions.admit(name, peer.address().ip()) else {
+                let gate = gates.current();
+                let admissions = Arc::clone(&gate.rules.admissions);
+                let admitted = gate.entrances.get(name).zip(admissions.admit(name, peer.address().ip()));
+                let Some((entrance, source)) = admitted else {
                     metrics.connection(name, ConnectionOutcome::Stranger);
                     debug!(listener:% = name, peer:% = peer.address(); "stranger turned away");
                     continue;
@@ -156,7 +155,8 @@ pub async fn serve(
                 metrics.connection(name, ConnectionOutcome::Admitted);
                 let open = OpenConnection::new(open.clone());
                 let listener = Arc::clone(&listener);
-                let admitted = Admitted { io, peer, source, admissions, open, listener };
+                let entrance = Arc::clone(entrance);
+                let admitted = Admitted { io, peer, source, admissions, entrance, open, listener };
                 tokio::spawn(welcome(admitted, Arc::clone(&gates), metrics.clone(), reception.clone()));
             }
             Err(error) => {
@@ -178,16 +178,17 @@ struct Admitted {
     peer: Peer,
     source: Source,
     admissions: Arc<Admissions>,
+    entrance: Arc<Entrance>,
     open: OpenConnection,
     listener: Arc<Listener>,
 }
 
 async fn welcome(admitted: Admitted, gates: Arc<dyn Gates>, metrics: Metrics, reception: impl Reception) {
-    let Admitted { io, peer, source, admissions, open, listener } = admitted;
+    let Admitted { io, peer, source, admissions, entrance, open, listener } = admitted;
     // Small answers must not wait for an acknowledgement; a socket that refuses the option is only slower.
     let _ = io.set_nodelay(true);
-    let (stream, security) = if listener.settings.tls {
-        match shake_hands(io, &*gates, &listener, (peer, source), &metrics).await {
+    let (stream, security) = if entrance.tls {
+        match shake_hands(io, &*gates, (&listener, &entrance), (peer, source), &metrics).await {
             Some(secured) => secured,
             None => return,
         }
@@ -202,13 +203,12 @@ async fn welcome(admitted: Admitted, gates: Arc<dyn Gates>, metrics: Metrics, re
 async fn shake_hands(
     io: TcpStream,
     gates: &dyn Gates,
-    listener: &Listener,
+    (listener, entrance): (&Listener, &Entrance),
     (peer, source): (Peer, Source),
     metrics: &Metrics,
 ) -> Option<(Stream, Security)> {
     let begun = Instant::now();
-    let ListenerSettings { name, handshake_timeout, .. } = &listener.settings;
-    match secure(io, gates, name, *handshake_timeout).await {
+    match secure(io, gates, &listener.settings.name, entrance.handshake_timeout).await {
         Ok((stream, facts)) => {
             let (host, now) = (facts.host.as_str(), UnixTime::now());
             metrics.handshake(Some(host), HandshakeOutcome::Completed, facts.resumed);

@@ -1,6 +1,6 @@
 //! An admitted stream as Pingora wants it: a read buffer in which a head is gathered whole, and a write buffer above TLS.
 
-use crate::serve::Timeouts;
+use crate::limits::HttpLimits;
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
 use pingora::http::ResponseHeader;
@@ -28,7 +28,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
 #[derive(Debug)]
 pub(crate) struct Carried {
     pub(crate) connection: Arc<Connection>,
-    pub(crate) timeouts: Timeouts,
+    pub(crate) limits: HttpLimits,
     /// Requests that reached a decision; a head that Pingora refused by itself did not.
     judged: AtomicU64,
     /// Turns true when this connection is to end after the answers it is in.
@@ -114,13 +114,13 @@ pub(crate) struct Conn {
 }
 
 impl Conn {
-    pub(crate) fn new(arrival: Arrival, timeouts: Timeouts) -> Result<Self, Box<pingora::Error>> {
+    pub(crate) fn new(arrival: Arrival, limits: HttpLimits) -> Result<Self, Box<pingora::Error>> {
         let Arrival { stream, connection, open } = arrival;
         let socket = SocketDigest::from_raw_fd(stream.as_raw_fd());
         // The cell is fresh.
         let _ = socket.peer_addr.set(Some(connection.peer.address().into()));
         let ssl = connection.tls().map(|tls| Arc::new(SslDigest::new(tls.cipher, tls.version, None, None, Vec::new())));
-        let carried = Carried { connection, timeouts, judged: AtomicU64::new(0), ending: watch::Sender::new(false) };
+        let carried = Carried { connection, limits, judged: AtomicU64::new(0), ending: watch::Sender::new(false) };
         let digest = ProxyDigest::new(Box::new(ResponseHeader::build(200, Some(0))?), Some(Box::new(carried)));
         Ok(Self {
             io: stream,
@@ -129,7 +129,7 @@ impl Conn {
             carried: Arc::new(digest),
             socket: Arc::new(socket),
             ssl,
-            patience: timeouts.write,
+            patience: limits.write,
             stalled: None,
             _open: open,
         })
@@ -144,15 +144,15 @@ impl Conn {
     }
 
     /// Gathers a whole request head, so that no parser sees half of one and no client can stretch the time it takes.
-    pub(crate) async fn read_head(&mut self, timeouts: &Timeouts, turn: Turn) -> Result<(), NoHead> {
+    pub(crate) async fn read_head(&mut self, limits: &HttpLimits, turn: Turn) -> Result<(), NoHead> {
         if self.ahead.is_empty() {
-            let patience = if turn == Turn::First { timeouts.header } else { timeouts.idle };
+            let patience = if turn == Turn::First { limits.header } else { limits.idle };
             match timeout(patience, self.read_more()).await {
                 Ok(Ok(true)) => {}
                 Ok(Ok(false) | Err(_)) | Err(_) => return Err(NoHead::Gone),
             }
         }
-        let deadline = Instant::now() + timeouts.header;
+        let deadline = Instant::now() + limits.header;
         let mut looked_at = 0;
         loop {
             match head::progress(&self.ahead, looked_at).map_err(NoHead::Refused)? {
@@ -168,7 +168,7 @@ impl Conn {
     }
 
     /// Waits for the preface of an HTTP/2 client (RFC 9113 section 3.4), for which Pingora would wait without end.
-    pub(crate) async fn read_preface(&mut self, timeouts: &Timeouts) -> io::Result<()> {
+    pub(crate) async fn read_preface(&mut self, limits: &HttpLimits) -> io::Result<()> {
         let whole = async {
             while self.ahead.len() < PREFACE.len() {
                 if !self.read_more().await? {
@@ -177,7 +177,7 @@ impl Conn {
             }
             io::Result::Ok(())
         };
-        timeout(timeouts.header, whole).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        timeout(limits.header, whole).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         if self.ahead.starts_with(PREFACE) { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
     }
 

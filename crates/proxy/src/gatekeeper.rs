@@ -82,7 +82,7 @@ impl ProxyHttp for Gatekeeper {
     }
 
     async fn upstream_peer(&self, session: &mut Session, exchange: &mut Exchange) -> Result<Box<HttpPeer>> {
-        let idle = Carried::of(session.digest()).map(|carried| carried.timeouts.idle);
+        let idle = Carried::of(session.digest()).map(|carried| carried.limits.idle);
         let server = exchange.server().ok_or_else(|| Error::explain(ErrorType::InternalError, "no permit"))?;
         let mut peer = server.peer();
         if asks_for_websocket(session.req_header()) {
@@ -108,7 +108,7 @@ impl ProxyHttp for Gatekeeper {
         exchange: &mut Exchange,
     ) -> Result<()> {
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
-            let idle = Carried::of(session.digest()).map(|carried| carried.timeouts.idle);
+            let idle = Carried::of(session.digest()).map(|carried| carried.limits.idle);
             session.as_downstream_mut().set_read_timeout(idle);
         }
         if *self.drain.borrow() {

@@ -5,8 +5,10 @@ mod answer;
 mod connection;
 mod exchange;
 mod gatekeeper;
+mod limits;
 mod serve;
 mod site;
 
-pub use serve::{Http, HttpSettings, Timeouts};
+pub use limits::HttpLimits;
+pub use serve::{Http, HttpSettings};
 pub use site::{Server, ServerAddress, Site, Sites, Upstream, UpstreamTimeouts};

@@ -4,6 +4,7 @@ use crate::answer::raw;
 use crate::connection::{Carried, Conn, NoHead, Turn};
 use crate::exchange::refused_head;
 use crate::gatekeeper::{Gatekeeper, OutcomeLog, RequestIds};
+use crate::limits::HttpLimits;
 use crate::site::Sites;
 use async_trait::async_trait;
 use log::debug;
@@ -16,25 +17,11 @@ use pingora_proxy::{HttpProxy, http_proxy};
 use pullgate_door::{Arrival, Reception};
 use pullgate_metrics::{AccessLog, Metrics};
 use pullgate_policy::{Denial, Reason};
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-
-/// The time-outs of one listener's connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    /// From the first byte of a head to its last.
-    pub header: Duration,
-    /// Between two reads of a request body.
-    pub body: Duration,
-    /// Between two writes to a client.
-    pub write: Duration,
-    /// Between two requests.
-    pub idle: Duration,
-}
 
 /// What HTTP is set up with.
 #[derive(Debug)]
@@ -43,8 +30,6 @@ pub struct HttpSettings {
     pub workers: usize,
     /// Idle upstream connections kept, all upstreams together.
     pub upstream_idle: usize,
-    /// The time-outs by the listener's name.
-    pub timeouts: HashMap<Arc<str>, Timeouts>,
     /// The series.
     pub metrics: Metrics,
     /// The access log; none for off.
@@ -64,7 +49,6 @@ struct Inner {
     sites: Arc<dyn Sites>,
     log: OutcomeLog,
     ids: RequestIds,
-    timeouts: HashMap<Arc<str>, Timeouts>,
 }
 
 impl fmt::Debug for Http {
@@ -92,7 +76,7 @@ impl Http {
     /// The receiver closes when no connection, and no clone of the returned value, is left.
     #[must_use]
     pub fn new(settings: HttpSettings, sites: Arc<dyn Sites>, drain: ShutdownWatch) -> (Self, mpsc::Receiver<()>) {
-        let HttpSettings { workers, upstream_idle, timeouts, metrics, access } = settings;
+        let HttpSettings { workers, upstream_idle, metrics, access } = settings;
         let conf = ServerConf {
             threads: workers,
             // Pingora multiplies it with the threads; the configuration means the sum, rounded up to a multiple of them.
@@ -109,17 +93,17 @@ impl Http {
         };
         let proxy = Arc::new(http_proxy(&Arc::new(conf), gatekeeper));
         let (alive, finished) = mpsc::channel(1);
-        let inner = Inner { proxy, sites, log, ids: RequestIds::default(), timeouts };
+        let inner = Inner { proxy, sites, log, ids: RequestIds::default() };
         (Self { inner: Arc::new(inner), drain, _alive: alive }, finished)
     }
 
-    async fn http1(&self, mut conn: Conn, timeouts: Timeouts) {
+    async fn http1(&self, mut conn: Conn, limits: HttpLimits) {
         let digest = conn.digest();
         let Some(carried) = Carried::within(&digest) else { return };
         let mut settings = None;
         let mut turn = Turn::First;
         loop {
-            match conn.read_head(&timeouts, turn).await {
+            match conn.read_head(&limits, turn).await {
                 Ok(()) => {}
                 Err(NoHead::Gone) => return,
                 Err(NoHead::Refused(reason)) => {
@@ -135,9 +119,9 @@ impl Http {
                 let settings: pingora_core::apps::HttpPersistentSettings = settings;
                 settings.apply_to_session(&mut session);
             }
-            session.set_keepalive(Some(timeouts.idle.as_secs().max(1)));
-            session.set_read_timeout(Some(timeouts.body));
-            session.set_write_timeout(Some(timeouts.write));
+            session.set_keepalive(Some(limits.idle.as_secs().max(1)));
+            session.set_read_timeout(Some(limits.body));
+            session.set_write_timeout(Some(limits.write));
             let judged = carried.judged();
             let reused = self.inner.proxy.process_new_http(session, &self.drain).await;
             if carried.judged() == judged {
@@ -158,16 +142,16 @@ impl Http {
         self.inner.log.record(&refused_head(carried, &denial, self.inner.ids.next(), &site));
     }
 
-    async fn http2(&self, mut conn: Conn, timeouts: Timeouts) {
-        if let Err(error) = conn.read_preface(&timeouts).await {
+    async fn http2(&self, mut conn: Conn, limits: HttpLimits) {
+        if let Err(error) = conn.read_preface(&limits).await {
             debug!("no HTTP/2 preface: {error}");
             return;
         }
         let digest = conn.digest();
         let Some(carried) = Carried::within(&digest) else { return };
         let mut options = HttpServerOptions::default();
-        options.h2_idle_timeout = Some(timeouts.idle);
-        let front = Arc::new(Http2Front { proxy: Arc::clone(&self.inner.proxy), options, write: timeouts.write });
+        options.h2_idle_timeout = Some(limits.idle);
+        let front = Arc::new(Http2Front { proxy: Arc::clone(&self.inner.proxy), options, write: limits.write });
         let (ending, mut ended, mut drain) = (carried.ending(), carried.ending(), self.drain.clone());
         let serving = front.process_new(Box::new(conn), &ending);
         let mut serving = std::pin::pin!(serving);
@@ -178,7 +162,7 @@ impl Http {
             _ = ended.wait_for(|ended| *ended) => {}
         }
         // Pingora's idle time-out is off once a connection ends, and a client need not answer the GOAWAY.
-        if timeout(timeouts.idle, serving).await.is_err() {
+        if timeout(limits.idle, serving).await.is_err() {
             debug!("a connection that was to end is cut");
         }
     }
@@ -186,10 +170,11 @@ impl Http {
 
 impl Reception for Http {
     async fn receive(self, arrival: Arrival) {
-        let Some(timeouts) = self.inner.timeouts.get(&arrival.connection.listener).copied() else { return };
-        match Conn::new(arrival, timeouts) {
-            Ok(conn) if conn.is_http2() => self.http2(conn, timeouts).await,
-            Ok(conn) => self.http1(conn, timeouts).await,
+        let limits = self.inner.sites.current().limits.get(&arrival.connection.listener).copied();
+        let Some(limits) = limits else { return };
+        match Conn::new(arrival, limits) {
+            Ok(conn) if conn.is_http2() => self.http2(conn, limits).await,
+            Ok(conn) => self.http1(conn, limits).await,
             Err(error) => debug!("a connection was not taken: {error}"),
         }
     }

@@ -1,7 +1,9 @@
 //! What the proxy needs of one generation of the configuration.
 
+use crate::limits::HttpLimits;
 use pingora_core::upstreams::peer::HttpPeer;
 use pullgate_policy::Rules;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +19,8 @@ pub struct Site {
     pub rules: Arc<Rules>,
     /// The upstreams, by the index that routes hold.
     pub upstreams: Vec<Upstream>,
+    /// The limits of each listener's connections, by its name.
+    pub limits: HashMap<Arc<str>, HttpLimits>,
 }
 
 /// The generation in force.

@@ -1,7 +1,7 @@
 //! The gateway itself: a runtime, its listeners and what they share, from start to the end of the drain.
 
 use crate::reload::{Fixed, Succession};
-use crate::snapshot::{InForce, Snapshot, SnapshotError, listener_settings, timeouts};
+use crate::snapshot::{InForce, Snapshot, SnapshotError, listener_settings};
 use crate::threads::Threads;
 use crate::world::System;
 use crate::{admin, logging};
@@ -88,7 +88,6 @@ impl Gateway {
         let settings = HttpSettings {
             workers: workers.get(),
             upstream_idle: config.runtime.upstream_idle,
-            timeouts: timeouts(&config.listeners),
             metrics: metrics.clone(),
             access,
         };

@@ -2,7 +2,7 @@
 
 use crate::snapshot::{InForce, Snapshot, SnapshotError};
 use crate::world::{LoadError, Loaded, Warnings, load_again};
-use pullgate_config::{Admin, Config, Limits, Listener, Log, Protocol, Runtime};
+use pullgate_config::{Admin, Config, Listener, Log, Runtime};
 use pullgate_metrics::{Metrics, ReloadOutcome};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -50,14 +50,12 @@ pub(crate) struct Fixed {
     listeners: Vec<FixedListener>,
 }
 
-/// What a listener keeps; who may connect and which hosts it serves follow the configuration.
+/// What a listener keeps: its socket. All else follows the configuration.
 #[derive(Debug, PartialEq)]
 struct FixedListener {
     name: Arc<str>,
     address: SocketAddr,
-    protocol: Protocol,
     ipv6_only: bool,
-    limits: Limits,
 }
 
 impl Succession {
@@ -117,7 +115,7 @@ impl Fixed {
 
 impl FixedListener {
     fn of(listener: &Listener) -> Self {
-        let Listener { name, address, protocol, ipv6_only, limits, hosts: _, sources: _ } = listener;
-        Self { name: Arc::clone(name), address: *address, protocol: *protocol, ipv6_only: *ipv6_only, limits: *limits }
+        let Listener { name, address, ipv6_only, protocol: _, limits: _, hosts: _, sources: _ } = listener;
+        Self { name: Arc::clone(name), address: *address, ipv6_only: *ipv6_only }
     }
 }

@@ -1,12 +1,12 @@
 //! One generation of the configuration, made ready to serve: keys parsed, rules built, upstreams addressed.
 
 use pullgate_config::{Certificate, Config, Host, Listener, Protocol, ServedHosts, Sources};
-use pullgate_door::{CertificateFiles, Gate, Gates, HostTls, ListenerSettings, TlsError, TlsSettings};
+use pullgate_door::{CertificateFiles, Entrance, Gate, Gates, HostTls, ListenerSettings, TlsError, TlsSettings};
 use pullgate_metrics::{Expiry, ExpiryKind, Metrics};
 use pullgate_policy::hosts::{HostConflict, HostIndex, HostName, HostTable};
 use pullgate_policy::origin_pull::{Leaf, RevocationList, TrustId};
 use pullgate_policy::{Admission, Admissions, Networks, OriginPull, Rules};
-use pullgate_proxy::{Server, ServerAddress, Site, Sites, Timeouts, Upstream, UpstreamTimeouts};
+use pullgate_proxy::{HttpLimits, Server, ServerAddress, Site, Sites, Upstream, UpstreamTimeouts};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use sha2::{Digest, Sha256};
@@ -94,10 +94,10 @@ impl Snapshot {
         let hosts = HostTable::new(rules)?;
         let admissions = admissions(cloudflare, &listeners, before);
         let rules = Arc::new(Rules { listener_hosts: served_hosts(&listeners, &hosts), hosts, admissions });
-        let gate = Gate { rules: Arc::clone(&rules), tls };
+        let gate = Gate { rules: Arc::clone(&rules), tls, entrances: entrances(&listeners) };
         let upstreams = upstreams.into_iter().map(upstream).collect::<Result<_, _>>()?;
         let generation = before.map_or(0, Self::generation) + 1;
-        let site = Arc::new(Site { generation, rules, upstreams });
+        let site = Arc::new(Site { generation, rules, upstreams, limits: http_limits(&listeners) });
         Ok(Self { gate: Arc::new(gate), site, id, expiries, digests: Arc::new(digests) })
     }
 
@@ -235,20 +235,23 @@ fn upstream(group: pullgate_config::Upstream) -> Result<Upstream, SnapshotError>
     Ok(Upstream::new(Arc::clone(&group.name), servers.collect::<Result<_, _>>()?))
 }
 
-/// What the door needs to know of a listener before it opens.
+/// The socket of a listener.
 pub(crate) fn listener_settings(listener: &Listener) -> ListenerSettings {
-    ListenerSettings {
-        name: Arc::clone(&listener.name),
-        address: listener.address,
-        ipv6_only: listener.ipv6_only,
-        tls: listener.protocol == Protocol::Https,
-        handshake_timeout: listener.limits.handshake_timeout,
-    }
+    ListenerSettings { name: Arc::clone(&listener.name), address: listener.address, ipv6_only: listener.ipv6_only }
 }
 
-/// The time-outs of every listener's connections, by its name.
-pub(crate) fn timeouts(listeners: &[Listener]) -> HashMap<Arc<str>, Timeouts> {
-    let of = |listener: &Listener| Timeouts {
+/// How each listener takes connections, by its name.
+fn entrances(listeners: &[Listener]) -> HashMap<Arc<str>, Arc<Entrance>> {
+    let of = |listener: &Listener| Entrance {
+        tls: listener.protocol == Protocol::Https,
+        handshake_timeout: listener.limits.handshake_timeout,
+    };
+    listeners.iter().map(|listener| (Arc::clone(&listener.name), Arc::new(of(listener)))).collect()
+}
+
+/// The limits of each listener's connections, by its name.
+fn http_limits(listeners: &[Listener]) -> HashMap<Arc<str>, HttpLimits> {
+    let of = |listener: &Listener| HttpLimits {
         header: listener.limits.header_timeout,
         body: listener.limits.body_timeout,
         write: listener.limits.write_timeout,

@@ -11,6 +11,7 @@ mod configuration;
 mod handshake;
 mod headers;
 mod lifecycle;
+mod limits;
 mod matrix;
 mod observed;
 mod origin_pull;

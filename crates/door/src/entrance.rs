@@ -1,0 +1,12 @@
+//! How a listener takes a connection: what of it may change while the socket stays open.
+
+use std::time::Duration;
+
+/// How connections are taken, from accept to the end of the handshake. A connection keeps the one that was in force when it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entrance {
+    /// Whether TLS comes first.
+    pub tls: bool,
+    /// From accept to the end of the handshake.
+    pub handshake_timeout: Duration,
+}

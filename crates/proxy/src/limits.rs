@@ -1,0 +1,16 @@
+//! The limits of a listener's connections, as HTTP keeps them.
+
+use std::time::Duration;
+
+/// What the connections of one listener may take. A connection keeps those that were in force when it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// From the first byte of a head to its last.
+    pub header: Duration,
+    /// Between two reads of a request body.
+    pub body: Duration,
+    /// Between two writes to a client.
+    pub write: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+}
