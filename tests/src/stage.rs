@@ -48,7 +48,7 @@ impl Default for Recipe {
 }
 
 const HEAD: &str = "version: 1
-runtime: {workers: 2, drain: 5s}
+runtime: {workers: 2, drain: 5s, state_dir: state}
 admin: {address: '127.0.0.1:0'}
 log: {level: warn, access: access.log}
 cloudflare: {ranges: {extra: [127.0.1.0/24]}}

@@ -40,6 +40,10 @@ pub struct Runtime {
     pub drain: Duration,
     /// Idle upstream connections kept, all upstreams together.
     pub upstream_idle: usize,
+    /// What outlives the process: the control socket.
+    pub state_dir: PathBuf,
+    /// Whether the configuration is loaded again when it, or a file that it names, has changed.
+    pub watch: bool,
 }
 
 /// Section `admin`.
@@ -96,12 +100,12 @@ pub enum AccessLog {
 }
 
 /// One listener.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Listener {
     /// Its label.
     pub name: Arc<str>,
     /// Where it listens.
-    pub address: SocketAddr,
+    pub address: ListenAddress,
     /// Which hosts it serves.
     pub hosts: ServedHosts,
     /// With TLS or without.
@@ -112,6 +116,15 @@ pub struct Listener {
     pub sources: Sources,
     /// Its time-outs.
     pub limits: Limits,
+}
+
+/// Where a listener's socket comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// It is opened at an address; port 0 takes a free one.
+    Open(SocketAddr),
+    /// It is passed to the process under this name (systemd.socket(5), `FileDescriptorName=`).
+    Inherited(Arc<str>),
 }
 
 /// Which hosts a listener serves.

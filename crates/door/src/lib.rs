@@ -17,6 +17,6 @@ pub use certificate::{CertificateFault, CertificateFiles, CheckedCertificate};
 pub use entrance::Entrance;
 pub use gate::{Gate, Gates};
 pub use handshake::{Failure, Refused, secure};
-pub use listen::{Arrival, Bound, ListenError, ListenerSettings, OpenConnection, Reception, bind, serve};
+pub use listen::{Accepting, Arrival, Bound, ListenError, ListenerSettings, OpenConnection, Reception, bind, serve};
 pub use stream::Stream;
 pub use tls::{HostTls, TlsError, TlsSettings};

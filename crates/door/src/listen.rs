@@ -11,10 +11,11 @@ use pullgate_policy::hosts::HostName;
 use pullgate_policy::origin_pull::{Leaf, Verdict};
 use pullgate_policy::{Admissions, Connection, Peer, Security, Source, TrustLevel};
 use rustls::pki_types::UnixTime;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -33,9 +34,20 @@ pub struct ListenerSettings {
 /// A socket that listens.
 #[derive(Debug)]
 pub struct Bound {
-    settings: ListenerSettings,
+    name: Arc<str>,
     listener: TcpListener,
     address: SocketAddr,
+}
+
+/// What an accept loop is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepting {
+    /// Accept.
+    On,
+    /// Return, and leave what waits to whoever accepts next on the socket.
+    Paused,
+    /// Accept what waits and return: nobody accepts on the socket after this.
+    LastCall,
 }
 
 /// A listener could not be opened.
@@ -60,23 +72,43 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub fn bind(settings: ListenerSettings) -> Result<Bound, ListenError> {
     let fault = |source| ListenError { name: Arc::clone(&settings.name), address: settings.address, source };
     let listener = open(&settings).map_err(fault)?;
-    let address = listener.local_addr().map_err(fault)?;
-    Ok(Bound { settings, listener, address })
+    Bound::adopt(Arc::clone(&settings.name), listener).map_err(fault)
 }
 
-fn open(settings: &ListenerSettings) -> io::Result<TcpListener> {
+fn open(settings: &ListenerSettings) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(settings.address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if settings.address.is_ipv6() {
         socket.set_only_v6(settings.ipv6_only)?;
     }
-    socket.set_nonblocking(true)?;
     socket.bind(&settings.address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 impl Bound {
+    /// Takes a socket that listens already: another process's, or one whose listener has a new name. Call it on a runtime.
+    ///
+    /// # Errors
+    /// When it is no socket that listens, or as the operating system says.
+    pub fn adopt(name: Arc<str>, listener: std::net::TcpListener) -> io::Result<Self> {
+        if !SockRef::from(&listener).is_listener()? {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the socket does not listen"));
+        }
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        let address = listener.local_addr()?;
+        Ok(Self { name, listener, address })
+    }
+
+    /// The socket once more: it listens for as long as one of its owners lives.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn share(&self) -> io::Result<std::net::TcpListener> {
+        Ok(SockRef::from(&self.listener).try_clone()?.into())
+    }
+
     /// Where it listens, with the port that the system chose.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -86,7 +118,7 @@ impl Bound {
     /// Its label.
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
-        &self.settings.name
+        &self.name
     }
 }
 
@@ -124,26 +156,21 @@ pub trait Reception: Clone + Send + Sync + 'static {
     fn receive(self, arrival: Arrival) -> impl Future<Output = ()> + Send;
 }
 
-/// Accepts until `stop` turns true; what was accepted before is served to its end by its own task.
+/// Accepts until it is told otherwise; what was accepted before is served to its end by its own task.
 pub async fn serve(
     bound: Bound,
     gates: Arc<dyn Gates>,
     metrics: Metrics,
     reception: impl Reception,
-    mut stop: watch::Receiver<bool>,
+    mut orders: watch::Receiver<Accepting>,
 ) {
-    let listener = Arc::new(Listener { settings: bound.settings, refusals: Throttles::new(Instant::now()) });
-    let open = metrics.open_connections(&listener.settings.name);
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => return,
-            accepted = bound.listener.accept() => accepted,
-        };
+    let listener = Arc::new(Listener { name: bound.name, refusals: Throttles::new(Instant::now()) });
+    let open = metrics.open_connections(&listener.name);
+    while let Some(accepted) = next(&bound.listener, &mut orders).await {
         match accepted {
             Ok((io, peer)) => {
                 let peer = Peer::new(peer);
-                let name = &listener.settings.name;
+                let name = &listener.name;
                 let gate = gates.current();
                 let admissions = Arc::clone(&gate.rules.admissions);
                 let admitted = gate.entrances.get(name).zip(admissions.admit(name, peer.address().ip()));
@@ -160,15 +187,34 @@ pub async fn serve(
                 tokio::spawn(welcome(admitted, Arc::clone(&gates), metrics.clone(), reception.clone()));
             }
             Err(error) => {
-                warn!(listener:% = listener.settings.name; "accept failed: {error}");
+                warn!(listener:% = listener.name; "accept failed: {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
+/// The next socket; none when the loop is to end.
+async fn next(
+    listener: &TcpListener,
+    orders: &mut watch::Receiver<Accepting>,
+) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+    let order = tokio::select! {
+        biased;
+        order = orders.wait_for(|order| *order != Accepting::On) => order.map_or(Accepting::Paused, |order| *order),
+        accepted = listener.accept() => return Some(accepted),
+    };
+    if order != Accepting::LastCall {
+        return None;
+    }
+    match std::future::poll_fn(|cx| Poll::Ready(listener.poll_accept(cx))).await {
+        Poll::Ready(Ok(waiting)) => Some(Ok(waiting)),
+        Poll::Ready(Err(_)) | Poll::Pending => None,
+    }
+}
+
 struct Listener {
-    settings: ListenerSettings,
+    name: Arc<str>,
     /// A scanner is not to own the log.
     refusals: Throttles,
 }
@@ -195,7 +241,7 @@ async fn welcome(admitted: Admitted, gates: Arc<dyn Gates>, metrics: Metrics, re
     } else {
         (Stream::Plain(io), Security::Plain)
     };
-    let name = Arc::clone(&listener.settings.name);
+    let name = Arc::clone(&listener.name);
     let connection = Connection { listener: name, peer, source, admitted_by: admissions, security };
     reception.receive(Arrival { stream, connection: Arc::new(connection), open }).await;
 }
@@ -208,7 +254,7 @@ async fn shake_hands(
     metrics: &Metrics,
 ) -> Option<(Stream, Security)> {
     let begun = Instant::now();
-    match secure(io, gates, &listener.settings.name, entrance.handshake_timeout).await {
+    match secure(io, gates, &listener.name, entrance.handshake_timeout).await {
         Ok((stream, facts)) => {
             let (host, now) = (facts.host.as_str(), UnixTime::now());
             metrics.handshake(Some(host), HandshakeOutcome::Completed, facts.resumed);
@@ -236,7 +282,7 @@ fn report(failure: &Failure, listener: &Listener, (peer, source): (Peer, Source)
     let Some(held_back) = listener.refusals.pass(failure.outcome, Instant::now()) else { return };
     let leaf = |part: fn(&Leaf) -> String| failure.leaf.as_deref().map(part).unwrap_or_default();
     warn!(
-        listener:% = listener.settings.name,
+        listener:% = listener.name,
         peer:% = peer.address(),
         sni = failure.sni.as_deref().unwrap_or(""),
         host = host.unwrap_or(""),

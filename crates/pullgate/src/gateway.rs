@@ -1,16 +1,17 @@
 //! The gateway itself: a runtime, its listeners and what they share, from start to the end of the drain.
 
+use crate::listeners::{Listeners, SocketError};
 use crate::reload::{Fixed, Succession};
-use crate::snapshot::{InForce, Snapshot, SnapshotError, listener_settings};
+use crate::snapshot::{InForce, Snapshot, SnapshotError};
+use crate::sockets::{self, Sockets};
 use crate::threads::Threads;
 use crate::world::System;
 use crate::{admin, logging};
 use log::info;
 use pullgate_config::Config;
-use pullgate_door::{Gates, ListenError, bind, serve};
+use pullgate_door::Accepting;
 use pullgate_metrics::{Metrics, MetricsError, Sink};
 use pullgate_proxy::{Http, HttpSettings, Sites};
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -25,21 +26,19 @@ use tokio::sync::{mpsc, watch};
 #[derive(Debug)]
 pub struct Gateway {
     threads: Threads,
-    addresses: HashMap<Arc<str>, SocketAddr>,
-    admin: SocketAddr,
+    listeners: Arc<Listeners>,
+    admin: std::net::TcpListener,
+    admin_address: SocketAddr,
     metrics: Metrics,
     signals: Signals,
     succession: Arc<Succession>,
-    http: Option<Http>,
     finished: mpsc::Receiver<()>,
     logs: Vec<Sink>,
-    drain: Duration,
 }
 
 /// What tells the parts of a gateway to come to an end.
 #[derive(Debug)]
 struct Signals {
-    stop_accepting: watch::Sender<bool>,
     drain: watch::Sender<bool>,
     ready: watch::Sender<bool>,
 }
@@ -52,7 +51,7 @@ pub enum StartError {
     Snapshot(#[from] SnapshotError),
     /// A listener.
     #[error(transparent)]
-    Listen(#[from] ListenError),
+    Listen(#[from] SocketError),
     /// The admin listener.
     #[error("admin cannot listen on {0}")]
     Admin(SocketAddr, #[source] io::Error),
@@ -73,6 +72,14 @@ impl Gateway {
     /// # Errors
     /// When something that the configuration asks for is not to be had; nothing is left running then.
     pub fn start(config: Config, system: &System) -> Result<Self, StartError> {
+        Self::start_with(config, system, Sockets::default())
+    }
+
+    /// The same with sockets that were passed to this process; what is missing is opened.
+    ///
+    /// # Errors
+    /// As [`Gateway::start`].
+    pub fn start_with(config: Config, system: &System, passed: Sockets) -> Result<Self, StartError> {
         let metrics = Metrics::new()?;
         let process_log = logging::start(&config.log, &metrics).map_err(StartError::Log)?;
         let (access, access_log) = logging::access_log(&config.log, system, &metrics).map_err(StartError::Log)?.unzip();
@@ -81,10 +88,8 @@ impl Gateway {
         let threads = Threads::start(workers).map_err(StartError::Runtime)?;
         let runtime = threads.handle().clone();
         let inside = runtime.enter();
-        let drain = config.runtime.drain;
         let admin_at = config.admin.address;
-        let bound =
-            config.listeners.iter().map(|listener| bind(listener_settings(listener))).collect::<Result<Vec<_>, _>>()?;
+        let listeners = config.listeners.clone();
         let settings = HttpSettings {
             workers: workers.get(),
             upstream_idle: config.runtime.upstream_idle,
@@ -95,28 +100,20 @@ impl Gateway {
         let snapshot = Snapshot::new(config, None)?;
         snapshot.show(&metrics, None);
         let in_force = Arc::new(InForce::new(snapshot));
-        let succession = Arc::new(Succession::new(Arc::clone(&in_force), fixed, metrics.clone()));
-        let signals = Signals {
-            stop_accepting: watch::Sender::new(false),
-            drain: watch::Sender::new(false),
-            ready: watch::Sender::new(true),
-        };
-        let admin_fault = |error| StartError::Admin(admin_at, error);
-        let admin = runtime.block_on(TcpListener::bind(admin_at)).map_err(admin_fault)?;
-        let admin_address = admin.local_addr().map_err(admin_fault)?;
-        runtime.spawn(admin::serve(admin, metrics.clone(), signals.ready.subscribe()));
-
+        let signals = Signals { drain: watch::Sender::new(false), ready: watch::Sender::new(true) };
         let (http, finished) = Http::new(settings, Arc::clone(&in_force) as Arc<dyn Sites>, signals.drain.subscribe());
-        let addresses = bound.iter().map(|bound| (Arc::clone(bound.name()), bound.address())).collect();
-        for bound in bound {
-            info!(listener:% = bound.name(), address:% = bound.address(); "listening");
-            let gates = Arc::clone(&in_force) as Arc<dyn Gates>;
-            runtime.spawn(serve(bound, gates, metrics.clone(), http.clone(), signals.stop_accepting.subscribe()));
-        }
+        let (admin, admin_address) =
+            admin_socket(admin_at, &passed).map_err(|error| StartError::Admin(admin_at, error))?;
+        let serving = (Arc::clone(&in_force), metrics.clone(), http);
+        let listeners = Arc::new(Listeners::start(&listeners, passed, serving)?);
+        let succession = Succession::new(Arc::clone(&in_force), Arc::clone(&listeners), fixed, metrics.clone());
+        let scrapes = admin.try_clone().and_then(TcpListener::from_std);
+        let scrapes = scrapes.map_err(|error| StartError::Admin(admin_at, error))?;
+        runtime.spawn(admin::serve(scrapes, metrics.clone(), signals.ready.subscribe()));
         info!(address:% = admin_address, workers; "ready");
         drop(inside);
-        let http = Some(http);
-        Ok(Self { threads, addresses, admin: admin_address, metrics, signals, succession, http, finished, logs, drain })
+        let succession = Arc::new(succession);
+        Ok(Self { threads, listeners, admin, admin_address, metrics, signals, succession, finished, logs })
     }
 
     /// What puts another configuration in force, for threads that must not hold the gateway up.
@@ -128,13 +125,23 @@ impl Gateway {
     /// Where a listener listens, with the port that the system chose.
     #[must_use]
     pub fn address(&self, listener: &str) -> Option<SocketAddr> {
-        self.addresses.get(listener).copied()
+        self.listeners.address(listener)
     }
 
     /// Where the admin listener listens.
     #[must_use]
     pub fn admin_address(&self) -> SocketAddr {
-        self.admin
+        self.admin_address
+    }
+
+    /// Every socket that it listens on, for a process that is to go on in its place.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn sockets(&self) -> io::Result<Sockets> {
+        let mut all = self.listeners.share()?;
+        all.insert(sockets::admin(self.admin_address), self.admin.try_clone()?);
+        Ok(all)
     }
 
     /// The series, as `/metrics` shows them.
@@ -151,13 +158,12 @@ impl Gateway {
 
     /// Stops accepting, lets open requests finish within `runtime.drain` or until `hurry` resolves, then ends what is left.
     pub fn shut_down(mut self, hurry: impl Future<Output = ()>) {
-        info!(limit:? = self.drain; "draining: no new connections, open requests finish");
-        let Signals { stop_accepting, drain, ready } = &self.signals;
-        ready.send_replace(false);
-        stop_accepting.send_replace(true);
-        drain.send_replace(true);
-        self.http = None;
-        let (finished, limit) = (&mut self.finished, self.drain);
+        let limit = self.succession.drain();
+        info!(limit:?; "draining: no new connections, open requests finish");
+        self.signals.ready.send_replace(false);
+        self.listeners.stop(Accepting::LastCall);
+        self.signals.drain.send_replace(true);
+        let finished = &mut self.finished;
         let left = self.threads.handle().block_on(async {
             tokio::select! {
                 _ = finished.recv() => false,
@@ -172,9 +178,8 @@ impl Gateway {
     }
 
     /// Ends at once.
-    pub fn stop(mut self) {
+    pub fn stop(self) {
         info!("stopping at once");
-        self.http = None;
         self.end();
     }
 
@@ -195,4 +200,15 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 
 fn workers(configured: Option<NonZeroUsize>) -> NonZeroUsize {
     configured.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// The admin listener's socket, with its address: a process before may have opened it.
+fn admin_socket(address: SocketAddr, passed: &Sockets) -> io::Result<(std::net::TcpListener, SocketAddr)> {
+    let socket = match passed.find(&sockets::admin(address)) {
+        Some(socket) => socket.try_clone()?,
+        None => std::net::TcpListener::bind(address)?,
+    };
+    socket.set_nonblocking(true)?;
+    let address = socket.local_addr()?;
+    Ok((socket, address))
 }

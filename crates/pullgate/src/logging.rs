@@ -28,17 +28,11 @@ pub(crate) fn access_log(log: &Log, system: &System, metrics: &Metrics) -> io::R
 /// Starts the process log. It never makes anybody wait: lines that standard error does not take are dropped and counted.
 pub(crate) fn start(log: &Log, metrics: &Metrics) -> io::Result<Sink> {
     let sink = Sink::start("process-log", Box::new(io::stderr()), metrics.log_dropped("process"))?;
-    let level = match log.level {
-        LogLevel::Error => LevelFilter::Error,
-        LogLevel::Warn => LevelFilter::Warn,
-        LogLevel::Info => LevelFilter::Info,
-        LogLevel::Debug => LevelFilter::Debug,
-        LogLevel::Trace => LevelFilter::Trace,
-    };
     let json = log.format == LogFormat::Json;
     let mut builder = Builder::new();
-    builder.filter_level(level).target(Target::Pipe(Box::new(sink.clone())));
-    if level < LevelFilter::Debug {
+    // The level is the log crate's own, which a reload can change.
+    builder.filter_level(LevelFilter::Trace).target(Target::Pipe(Box::new(sink.clone())));
+    if filter(log.level) < LevelFilter::Debug {
         // What these say at `error` of a single request stands in the access log, with the request beside it.
         for noisy in ["pingora_core", "pingora_proxy", "h2", "rustls"] {
             builder.filter_module(noisy, LevelFilter::Off);
@@ -46,8 +40,25 @@ pub(crate) fn start(log: &Log, metrics: &Metrics) -> io::Result<Sink> {
     }
     builder.format(move |out, record| if json { json_line(out, record) } else { text_line(out, record) });
     // A second gateway in one process keeps the first one's log.
-    let _ = builder.try_init();
+    if builder.try_init().is_ok() {
+        level(log.level);
+    }
     Ok(sink)
+}
+
+/// Sets the least severity that is written. What other crates say in detail is written only where the process was started for that.
+pub(crate) fn level(level: LogLevel) {
+    log::set_max_level(filter(level));
+}
+
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::Error,
+        LogLevel::Warn => LevelFilter::Warn,
+        LogLevel::Info => LevelFilter::Info,
+        LogLevel::Debug => LevelFilter::Debug,
+        LogLevel::Trace => LevelFilter::Trace,
+    }
 }
 
 fn json_line(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {

@@ -1,12 +1,15 @@
 //! A new configuration in the place of the one that serves, or the old one on and the reason why.
 
+use crate::listeners::{Listeners, SocketError};
+use crate::logging;
 use crate::snapshot::{InForce, Snapshot, SnapshotError};
 use crate::world::{LoadError, Loaded, Warnings, load_again};
-use pullgate_config::{Admin, Config, Listener, Log, Runtime};
+use pullgate_config::{Admin, Config, Log, Runtime};
 use pullgate_metrics::{Metrics, ReloadOutcome};
-use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// A configuration that did not replace the one in force.
 #[derive(Debug, thiserror::Error)]
@@ -17,9 +20,12 @@ pub enum ReloadError {
     /// It loads and cannot be served.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// A socket that it asks for cannot be opened.
+    #[error(transparent)]
+    Sockets(#[from] SocketError),
     /// It changes what is fixed when the process starts.
-    #[error("changed, and fixed until a restart: {}", .0.join(", "))]
-    Fixed(Vec<String>),
+    #[error("changed, and fixed until a restart or an upgrade: {}", .0.join(", "))]
+    Fixed(Vec<&'static str>),
 }
 
 /// A configuration that took over.
@@ -35,33 +41,33 @@ pub struct Reloaded {
 #[derive(Debug)]
 pub struct Succession {
     in_force: Arc<InForce>,
+    listeners: Arc<Listeners>,
     fixed: Fixed,
     metrics: Metrics,
+    /// How long a drain may take, in milliseconds, as the configuration in force says.
+    drain: AtomicU64,
     /// Held while one generation follows another.
     turn: Mutex<()>,
 }
 
-/// What a running process does not change: threads, outputs and listening sockets.
-#[derive(Debug, PartialEq)]
+/// What a running process does not change: threads, pools and outputs.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Fixed {
     runtime: Runtime,
     admin: Admin,
     log: Log,
-    listeners: Vec<FixedListener>,
-}
-
-/// What a listener keeps: its socket. All else follows the configuration.
-#[derive(Debug, PartialEq)]
-struct FixedListener {
-    name: Arc<str>,
-    address: SocketAddr,
-    ipv6_only: bool,
 }
 
 impl Succession {
     /// Begins with the generation in force.
-    pub(crate) fn new(in_force: Arc<InForce>, fixed: Fixed, metrics: Metrics) -> Self {
-        Self { in_force, fixed, metrics, turn: Mutex::new(()) }
+    pub(crate) fn new(in_force: Arc<InForce>, listeners: Arc<Listeners>, fixed: Fixed, metrics: Metrics) -> Self {
+        let drain = AtomicU64::new(milliseconds(fixed.runtime.drain));
+        Self { in_force, listeners, fixed, metrics, drain, turn: Mutex::new(()) }
+    }
+
+    /// How long open requests may finish when the gateway ends.
+    pub(crate) fn drain(&self) -> Duration {
+        Duration::from_millis(self.drain.load(Ordering::Relaxed))
     }
 
     /// Loads a configuration and puts it in force; both outcomes are counted. It reads files and resolves names: not for a thread that
@@ -79,12 +85,16 @@ impl Succession {
     fn follow(&self, file: &Path) -> Result<Reloaded, ReloadError> {
         let before = self.in_force.snapshot();
         let Loaded { config, warnings } = load_again(file, before.digests())?;
-        let changed = self.fixed.changes(&Fixed::of(&config));
+        let asked = Fixed::of(&config);
+        let changed = self.fixed.changes(&asked);
         if !changed.is_empty() {
             return Err(ReloadError::Fixed(changed));
         }
+        let listeners = config.listeners.clone();
         let snapshot = Arc::new(Snapshot::new(config, Some(&before))?);
-        self.in_force.replace(Arc::clone(&snapshot));
+        self.listeners.follow(&listeners, || self.in_force.replace(Arc::clone(&snapshot)))?;
+        self.drain.store(milliseconds(asked.runtime.drain), Ordering::Relaxed);
+        logging::level(asked.log.level);
         snapshot.show(&self.metrics, Some(&before));
         Ok(Reloaded { generation: snapshot.generation(), warnings })
     }
@@ -92,30 +102,27 @@ impl Succession {
 
 impl Fixed {
     pub(crate) fn of(config: &Config) -> Self {
-        Self {
-            runtime: config.runtime.clone(),
-            admin: config.admin.clone(),
-            log: config.log.clone(),
-            listeners: config.listeners.iter().map(FixedListener::of).collect(),
-        }
+        Self { runtime: config.runtime.clone(), admin: config.admin.clone(), log: config.log.clone() }
     }
 
-    /// What differs, by the names of the configuration.
-    fn changes(&self, other: &Self) -> Vec<String> {
-        let Self { runtime, admin, log, listeners } = other;
-        let sections =
-            [("runtime", self.runtime != *runtime), ("admin", self.admin != *admin), ("log", self.log != *log)];
-        let sections = sections.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned());
-        let changed = listeners.iter().filter(|listener| !self.listeners.contains(listener));
-        let is_gone = |old: &&FixedListener| !listeners.iter().any(|listener| listener.name == old.name);
-        let gone = self.listeners.iter().filter(is_gone);
-        sections.chain(changed.chain(gone).map(|listener| format!("listener `{}`", listener.name))).collect()
+    /// What differs and may not, by the keys of the configuration.
+    fn changes(&self, other: &Self) -> Vec<&'static str> {
+        let Self { runtime, admin, log } = other;
+        let Runtime { workers, upstream_idle, state_dir, drain: _, watch: _ } = runtime;
+        let Log { format, access, redact_query, level: _ } = log;
+        let kept = [
+            ("runtime.workers", self.runtime.workers == *workers),
+            ("runtime.upstream_idle", self.runtime.upstream_idle == *upstream_idle),
+            ("runtime.state_dir", self.runtime.state_dir == *state_dir),
+            ("admin.address", self.admin == *admin),
+            ("log.format", self.log.format == *format),
+            ("log.access", self.log.access == *access),
+            ("log.redact.query", self.log.redact_query == *redact_query),
+        ];
+        kept.into_iter().filter(|(_, kept)| !kept).map(|(key, _)| key).collect()
     }
 }
 
-impl FixedListener {
-    fn of(listener: &Listener) -> Self {
-        let Listener { name, address, ipv6_only, protocol: _, limits: _, hosts: _, sources: _ } = listener;
-        Self { name: Arc::clone(name), address: *address, ipv6_only: *ipv6_only }
-    }
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

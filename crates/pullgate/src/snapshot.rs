@@ -1,7 +1,7 @@
 //! One generation of the configuration, made ready to serve: keys parsed, rules built, upstreams addressed.
 
 use pullgate_config::{Certificate, Config, Host, Listener, Protocol, ServedHosts, Sources};
-use pullgate_door::{CertificateFiles, Entrance, Gate, Gates, HostTls, ListenerSettings, TlsError, TlsSettings};
+use pullgate_door::{CertificateFiles, Entrance, Gate, Gates, HostTls, TlsError, TlsSettings};
 use pullgate_metrics::{Expiry, ExpiryKind, Metrics};
 use pullgate_policy::hosts::{HostConflict, HostIndex, HostName, HostTable};
 use pullgate_policy::origin_pull::{Leaf, RevocationList, TrustId};
@@ -233,11 +233,6 @@ fn upstream(group: pullgate_config::Upstream) -> Result<Upstream, SnapshotError>
             .map_err(|error| SnapshotError::Upstream(group.name.to_string(), error.to_string()))
     });
     Ok(Upstream::new(Arc::clone(&group.name), servers.collect::<Result<_, _>>()?))
-}
-
-/// The socket of a listener.
-pub(crate) fn listener_settings(listener: &Listener) -> ListenerSettings {
-    ListenerSettings { name: Arc::clone(&listener.name), address: listener.address, ipv6_only: listener.ipv6_only }
 }
 
 /// How each listener takes connections, by its name.

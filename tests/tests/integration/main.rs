@@ -12,6 +12,7 @@ mod handshake;
 mod headers;
 mod lifecycle;
 mod limits;
+mod listeners;
 mod matrix;
 mod observed;
 mod origin_pull;

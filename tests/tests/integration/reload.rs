@@ -351,12 +351,18 @@ async fn c29_a_bad_reload_keeps_what_serves_and_names_the_place() {
         (Recipe { hosts: "hosts: [\n".into(), ..default() }, "pullgate.yaml:"),
         (Recipe { hosts: String::new(), ..default() }, "hosts: missing"),
         (
-            Recipe { listeners: default().listeners.replace("name: http,", "name: plain,"), ..default() },
-            "changed, and fixed until a restart: listener `plain`, listener `http`",
+            Recipe {
+                listeners: default().listeners.replace("127.0.0.1:0', protocol", "192.0.2.1:1', protocol"),
+                ..default()
+            },
+            "listener `http` cannot listen on 192.0.2.1:1",
         ),
         (
-            Recipe { head: default().head.replace("workers: 2", "workers: 3"), ..default() },
-            "fixed until a restart: runtime",
+            Recipe {
+                head: default().head.replace("workers: 2", "workers: 3, upstream_idle: 7").replace("access.log", "off"),
+                ..default()
+            },
+            "changed, and fixed until a restart or an upgrade: runtime.workers, runtime.upstream_idle, log.access",
         ),
     ];
     let mut kept = stage.h1("shop.example.com").await;

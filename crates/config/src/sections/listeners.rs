@@ -4,7 +4,7 @@ use super::{child, label, networks, unknown};
 use crate::duration;
 use crate::entry::{Entry, Unique};
 use crate::loading::{Fault, Read};
-use crate::model::{Limits, Listener, Protocol, ServedHosts, Sources};
+use crate::model::{Limits, ListenAddress, Listener, Protocol, ServedHosts, Sources};
 use crate::section::{Inert, NOT_YET, Section};
 use crate::yaml::{Content, Node};
 use pullgate_policy::Networks;
@@ -100,11 +100,11 @@ fn listener(
         names.claim(entry, &name)?;
         Ok(name)
     });
-    let address = section.required("address", |entry| address(entry, addresses));
+    let address = section.required("address", |entry| listen_address(entry, addresses));
     let hosts = section.or("hosts", ServedHosts::All, |entry| served(entry, host_names));
     let protocol = section.or("protocol", Protocol::Https, Entry::typed);
     exposure.0.push((protocol.ok(), hosts.as_ref().ok().cloned()));
-    let ipv6_only = section.or("ipv6_only", false, |entry| ipv6_only(entry, address.ok()));
+    let ipv6_only = section.or("ipv6_only", false, |entry| ipv6_only(entry, address.as_ref().ok()));
     let sources = section.or("sources", Sources::Cloudflare, sources);
     let kernel_filter = section.optional("kernel_filter", kernel_filter);
     let limits = section.subsection("limits", limits);
@@ -121,10 +121,25 @@ fn listener(
     })
 }
 
+fn listen_address(entry: &Entry<'_>, addresses: &mut Unique) -> Read<ListenAddress> {
+    let Some(name) = entry.scalar()?.text.strip_prefix("inherited:") else {
+        return Ok(ListenAddress::Open(address(entry, addresses)?));
+    };
+    // What systemd takes as a name (sd_listen_fds_with_names(3)).
+    if name.is_empty() || name.len() > 255 || name.chars().any(|letter| letter == ':' || letter.is_control()) {
+        return Err(entry.wrong(
+            Fault::new(format!("`{name}` is not the name of a socket"))
+                .help("write inherited: and what FileDescriptorName= says, inherited:https for instance"),
+        ));
+    }
+    addresses.claim(entry, &format!("inherited:{name}"))?;
+    Ok(ListenAddress::Inherited(name.into()))
+}
+
 /// An address to listen on, which nobody else has.
 pub(super) fn address(entry: &Entry<'_>, addresses: &mut Unique) -> Read<SocketAddr> {
     let address = entry.written(|text| {
-        if text.starts_with("unix:") || text.starts_with("inherited:") {
+        if text.starts_with("unix:") {
             return Err(Fault::new(NOT_YET).help("write an address with a port, 0.0.0.0:8443 for instance"));
         }
         text.parse::<SocketAddr>().map_err(|_| {
@@ -158,12 +173,14 @@ fn served(entry: &Entry<'_>, known: &HostNames) -> Read<ServedHosts> {
     served.map(ServedHosts::Only)
 }
 
-fn ipv6_only(entry: &Entry<'_>, address: Option<SocketAddr>) -> Read<bool> {
+fn ipv6_only(entry: &Entry<'_>, address: Option<&ListenAddress>) -> Read<bool> {
     let only = entry.typed()?;
-    if only && address.is_some_and(|address| address.is_ipv4()) {
-        return Err(entry.wrong(Fault::new("the listener's address is an IPv4 one").help("remove `ipv6_only`")));
-    }
-    Ok(only)
+    let fault = match address {
+        Some(ListenAddress::Open(address)) if only && address.is_ipv4() => "the listener's address is an IPv4 one",
+        Some(ListenAddress::Inherited(_)) if only => "whoever opens the socket decides this: BindIPv6Only= of systemd",
+        _ => return Ok(only),
+    };
+    Err(entry.wrong(Fault::new(fault).help("remove `ipv6_only`")))
 }
 
 fn sources(entry: &Entry<'_>) -> Read<Sources> {

@@ -28,6 +28,7 @@ fn the_least_file_gets_the_defaults_of_the_reference() {
     assert_eq!(warnings, []);
     let Config { runtime, admin, log, cloudflare, listeners, tls, hosts, upstreams, text: _ } = config;
     assert_eq!((runtime.workers, runtime.drain, runtime.upstream_idle), (None, seconds(30), 1024));
+    assert_eq!((runtime.state_dir.to_str(), runtime.watch), (Some("/var/lib/pullgate"), true));
     assert_eq!(admin.address, "127.0.0.1:9090".parse().unwrap());
     assert_eq!((log.level, log.format, log.access), (LogLevel::Info, LogFormat::Json, AccessLog::Stdout));
     assert!(log.redact_query.is_empty());
@@ -37,7 +38,7 @@ fn the_least_file_gets_the_defaults_of_the_reference() {
     let [Listener { name, address, hosts: served, protocol, ipv6_only, sources, limits }] = listeners.as_slice() else {
         panic!("{listeners:?}")
     };
-    assert_eq!((&**name, *address), ("https", "[::]:8443".parse().unwrap()));
+    assert_eq!((&**name, address), ("https", &opened("[::]:8443")));
     assert_eq!((served, *protocol, *ipv6_only), (&ServedHosts::All, Protocol::Https, false));
     assert_eq!(*sources, Sources::Cloudflare);
     let (handshake_timeout, header_timeout) = (seconds(10), seconds(10));
@@ -74,7 +75,7 @@ fn every_key_of_this_version_arrives() {
     assert_eq!(config.tls, Tls { tls12: false, tls13: true, http2: false });
 
     let [https, http, any] = config.listeners.as_slice() else { panic!("three listeners") };
-    assert_eq!((https.address, https.ipv6_only), ("[::]:8443".parse().unwrap(), true));
+    assert_eq!((&https.address, https.ipv6_only), (&opened("[::]:8443"), true));
     assert_eq!(https.hosts, ServedHosts::Only(vec![HostName::new("shop"), HostName::new("api")]));
     assert_eq!(https.limits.write_timeout, Duration::from_millis(250));
     let Limits { handshake_timeout, header_timeout, body_timeout, write_timeout: _, idle_timeout } = https.limits;
@@ -208,4 +209,8 @@ hosts:
     routes: [{name: all, respond: {status: 308, location: \"https://shop.example.com/\"}}]
 ";
     assert!(right(text).config.upstreams.is_empty());
+}
+
+fn opened(address: &str) -> ListenAddress {
+    ListenAddress::Open(address.parse().unwrap())
 }

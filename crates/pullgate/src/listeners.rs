@@ -1,0 +1,231 @@
+//! The listening sockets of a running gateway and the accept loops on them, while configurations come and go.
+
+use crate::snapshot::InForce;
+use crate::sockets::{Sockets, label};
+use log::{info, warn};
+use pullgate_config::{ListenAddress, Listener};
+use pullgate_door::{Accepting, Bound, Gates, ListenError, ListenerSettings, bind, serve};
+use pullgate_metrics::Metrics;
+use pullgate_proxy::Http;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+/// A listener that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// The operating system refuses.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// No socket of this name was passed to the process.
+    #[error(
+        "listener `{listener}`: no socket named `{name}` was passed to this process; systemd's FileDescriptorName= gives a name"
+    )]
+    NotPassed {
+        /// The listener.
+        listener: Arc<str>,
+        /// The socket's name.
+        name: Arc<str>,
+    },
+    /// A socket that was passed cannot be used.
+    #[error("listener `{0}`: the socket that was passed to this process cannot be used")]
+    Unfit(Arc<str>, #[source] io::Error),
+    /// The gateway comes to its end.
+    #[error("the gateway is ending")]
+    Ending,
+}
+
+/// The listeners of a gateway; none any more once it ends.
+#[derive(Debug)]
+pub(crate) struct Listeners {
+    gates: Arc<InForce>,
+    metrics: Metrics,
+    handle: Handle,
+    open: Mutex<Option<Open>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    http: Http,
+    running: Vec<Running>,
+    /// What was passed to this process and no listener has taken.
+    passed: Sockets,
+}
+
+/// A listener with its accept loop.
+#[derive(Debug)]
+struct Running {
+    wanted: Wanted,
+    address: SocketAddr,
+    /// Keeps the socket open while its loop is exchanged for another.
+    socket: TcpListener,
+    orders: watch::Sender<Accepting>,
+    ended: Receiver<()>,
+}
+
+/// A listener whose socket is open and has no accept loop yet.
+struct Ready {
+    wanted: Wanted,
+    bound: Bound,
+    socket: TcpListener,
+}
+
+/// What the configuration says of a listener's socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wanted {
+    name: Arc<str>,
+    address: ListenAddress,
+    ipv6_only: bool,
+}
+
+/// How long a loop may take to come to its end; it waits for nothing.
+const LOOP_END: Duration = Duration::from_secs(1);
+
+impl Wanted {
+    fn of(listener: &Listener) -> Self {
+        let Listener { name, address, ipv6_only, .. } = listener;
+        Self { name: Arc::clone(name), address: address.clone(), ipv6_only: *ipv6_only }
+    }
+
+    /// Whether this listener is served by the same socket as another one; port 0 is a different port for every listener.
+    fn shares_socket(&self, other: &Self) -> bool {
+        let is_any_port = matches!(self.address, ListenAddress::Open(address) if address.port() == 0);
+        self.address == other.address && self.ipv6_only == other.ipv6_only && (!is_any_port || self.name == other.name)
+    }
+
+    fn label(&self) -> String {
+        label(&self.address, &self.name)
+    }
+}
+
+impl Listeners {
+    /// Opens what a configuration asks for, with the sockets that were passed where there are any. Call it on a runtime.
+    pub(crate) fn start(
+        listeners: &[Listener],
+        passed: Sockets,
+        (gates, metrics, http): (Arc<InForce>, Metrics, Http),
+    ) -> Result<Self, SocketError> {
+        let open = Mutex::new(Some(Open { http, running: Vec::new(), passed }));
+        let this = Self { gates, metrics, handle: Handle::current(), open };
+        this.follow(listeners, || {})?;
+        if let Some(open) = this.lock().as_mut() {
+            open.passed.retain_inherited();
+        }
+        Ok(this)
+    }
+
+    /// Puts another set of listeners in the place of the one there is. `swap` is called when every socket is open that is needed: it puts
+    /// the configuration in force by which they accept. A socket that both sets have stays, under another name too.
+    pub(crate) fn follow(&self, listeners: &[Listener], swap: impl FnOnce()) -> Result<(), SocketError> {
+        let _inside = self.handle.enter();
+        let mut open = self.lock();
+        let open = open.as_mut().ok_or(SocketError::Ending)?;
+        let wanted: Vec<Wanted> = listeners.iter().map(Wanted::of).collect();
+        // On the first socket that cannot be opened, nothing has changed. From here on nothing fails.
+        let ready = open.ready(&wanted)?;
+        let (stay, leave): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut open.running).into_iter().partition(|running| wanted.contains(&running.wanted));
+        open.running = stay;
+        for running in leave {
+            let has_heir = ready.iter().any(|ready| ready.wanted.shares_socket(&running.wanted));
+            running.end(if has_heir { Accepting::Paused } else { Accepting::LastCall });
+            info!(listener:% = running.wanted.name, address:% = running.address; "no longer listening");
+        }
+        swap();
+        open.running.extend(ready.into_iter().map(|ready| self.run(ready, &open.http)).collect::<Vec<_>>());
+        Ok(())
+    }
+
+    fn run(&self, ready: Ready, http: &Http) -> Running {
+        let Ready { wanted, bound, socket } = ready;
+        let address = bound.address();
+        info!(listener:% = wanted.name, address:% = address; "listening");
+        let (orders, heard) = watch::channel(Accepting::On);
+        let (alive, ended) = channel();
+        let serving =
+            serve(bound, Arc::clone(&self.gates) as Arc<dyn Gates>, self.metrics.clone(), http.clone(), heard);
+        self.handle.spawn(async move {
+            serving.await;
+            drop::<Sender<()>>(alive);
+        });
+        Running { wanted, address, socket, orders, ended }
+    }
+
+    /// Where a listener listens, with the port that the system chose.
+    pub(crate) fn address(&self, name: &str) -> Option<SocketAddr> {
+        let open = self.lock();
+        open.as_ref()?.running.iter().find(|running| *running.wanted.name == *name).map(|running| running.address)
+    }
+
+    /// The sockets once more, for a process that is to listen on them too.
+    pub(crate) fn share(&self) -> io::Result<Sockets> {
+        let open = self.lock();
+        let Some(open) = open.as_ref() else { return Ok(Sockets::default()) };
+        let mut sockets = open.passed.share()?;
+        for running in &open.running {
+            sockets.insert(running.wanted.label(), running.socket.try_clone()?);
+        }
+        Ok(sockets)
+    }
+
+    /// Stops accepting for good. What waits to be accepted still is, unless another process goes on with the sockets.
+    pub(crate) fn stop(&self, last: Accepting) {
+        let Some(open) = self.lock().take() else { return };
+        for running in &open.running {
+            running.orders.send_replace(last);
+        }
+        for running in open.running {
+            running.end(last);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    /// Opens the sockets of listeners that do not run yet as they are wanted.
+    fn ready(&mut self, wanted: &[Wanted]) -> Result<Vec<Ready>, SocketError> {
+        let missing = wanted.iter().filter(|wanted| !self.running.iter().any(|running| running.wanted == **wanted));
+        let missing: Vec<&Wanted> = missing.collect();
+        missing.into_iter().map(|wanted| self.open(wanted)).collect()
+    }
+
+    fn open(&mut self, wanted: &Wanted) -> Result<Ready, SocketError> {
+        let Wanted { name, address, ipv6_only } = wanted;
+        let unfit = |error| SocketError::Unfit(Arc::clone(name), error);
+        let adopt = |socket| Bound::adopt(Arc::clone(name), socket).map_err(unfit);
+        let bound = if let Some(running) = self.running.iter().find(|running| running.wanted.shares_socket(wanted)) {
+            adopt(running.socket.try_clone().map_err(unfit)?)?
+        } else if let Some(socket) = self.passed.find(&wanted.label()) {
+            adopt(socket.try_clone().map_err(unfit)?)?
+        } else {
+            match address {
+                ListenAddress::Open(address) => {
+                    bind(ListenerSettings { name: Arc::clone(name), address: *address, ipv6_only: *ipv6_only })?
+                }
+                ListenAddress::Inherited(socket) => {
+                    return Err(SocketError::NotPassed { listener: Arc::clone(name), name: Arc::clone(socket) });
+                }
+            }
+        };
+        let socket = bound.share().map_err(unfit)?;
+        Ok(Ready { wanted: wanted.clone(), bound, socket })
+    }
+}
+
+impl Running {
+    /// Ends the loop, and waits for that.
+    fn end(&self, last: Accepting) {
+        self.orders.send_replace(last);
+        // Nothing is ever sent: the other end goes with the loop.
+        if self.ended.recv_timeout(LOOP_END) == Err(RecvTimeoutError::Timeout) {
+            warn!(listener:% = self.wanted.name; "the accept loop has not ended yet");
+        }
+    }
+}
