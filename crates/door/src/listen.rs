@@ -5,7 +5,7 @@ use crate::handshake::{Failure, secure};
 use crate::stream::Stream;
 use crate::throttle::Throttles;
 use log::{debug, warn};
-use pullgate_metrics::{ConnectionOutcome, HandshakeOutcome, Metrics, OpenGauge, rfc3339};
+use pullgate_metrics::{ConnectionOutcome, HandshakeOutcome, Metrics, OpenGauge, PanicAt, rfc3339};
 use pullgate_policy::hosts::HostName;
 use pullgate_policy::origin_pull::{Leaf, Verdict};
 use pullgate_policy::{Admissions, Connection, Peer, Security, Source, TrustLevel};
@@ -147,8 +147,13 @@ pub async fn serve(
             Ok((io, peer)) => {
                 let peer = Peer::new(peer);
                 let name = &listener.settings.name;
-                let admissions = Arc::clone(&gates.current().rules.admissions);
-                let Some(source) = admissions.admit(name, peer.address().ip()) else {
+                // A panic costs this socket, not the listener.
+                let admitted = metrics.survive(PanicAt::Accept, || {
+                    let admissions = Arc::clone(&gates.current().rules.admissions);
+                    admissions.admit(name, peer.address().ip()).map(|source| (source, admissions))
+                });
+                let Some(admitted) = admitted else { continue };
+                let Some((source, admissions)) = admitted else {
                     metrics.connection(name, ConnectionOutcome::Stranger);
                     debug!(listener:% = name, peer:% = peer.address(); "stranger turned away");
                     continue;
@@ -157,7 +162,9 @@ pub async fn serve(
                 let open = OpenConnection::new(open.clone());
                 let listener = Arc::clone(&listener);
                 let admitted = Admitted { io, peer, source, admissions, open, listener };
-                tokio::spawn(welcome(admitted, Arc::clone(&gates), metrics.clone(), reception.clone()));
+                let (metrics, gates) = (metrics.clone(), Arc::clone(&gates));
+                let welcome = welcome(admitted, gates, metrics.clone(), reception.clone());
+                tokio::spawn(async move { metrics.survive_all(PanicAt::Connection, welcome).await });
             }
             Err(error) => {
                 warn!(listener:% = listener.settings.name; "accept failed: {error}");

@@ -1,5 +1,7 @@
 //! The gateway itself: a runtime, its listeners and what they share, from start to the end of the drain.
 
+use crate::heartbeat::Heartbeat;
+use crate::logging::LogFile;
 use crate::reload::{Fixed, Succession};
 use crate::snapshot::{InForce, Snapshot, SnapshotError, listener_settings, timeouts};
 use crate::threads::Threads;
@@ -25,6 +27,8 @@ use tokio::sync::{mpsc, watch};
 #[derive(Debug)]
 pub struct Gateway {
     threads: Threads,
+    /// The admin listener's own.
+    admin_thread: Threads,
     addresses: HashMap<Arc<str>, SocketAddr>,
     admin: SocketAddr,
     metrics: Metrics,
@@ -33,6 +37,7 @@ pub struct Gateway {
     http: Option<Http>,
     finished: mpsc::Receiver<()>,
     logs: Vec<Sink>,
+    log_file: Option<Arc<LogFile>>,
     drain: Duration,
 }
 
@@ -76,6 +81,7 @@ impl Gateway {
         let metrics = Metrics::new()?;
         let process_log = logging::start(&config.log, &metrics).map_err(StartError::Log)?;
         let (access, access_log) = logging::access_log(&config.log, system, &metrics).map_err(StartError::Log)?.unzip();
+        let log_file = access_log.as_ref().and_then(|sink| LogFile::of(&config.log, system, sink)).map(Arc::new);
         let logs = access_log.into_iter().chain([process_log]).collect();
         let workers = workers(config.runtime.workers);
         let threads = Threads::start(workers).map_err(StartError::Runtime)?;
@@ -103,9 +109,11 @@ impl Gateway {
             ready: watch::Sender::new(true),
         };
         let admin_fault = |error| StartError::Admin(admin_at, error);
-        let admin = runtime.block_on(TcpListener::bind(admin_at)).map_err(admin_fault)?;
+        let admin_thread = Threads::alone("admin").map_err(StartError::Runtime)?;
+        let admin = admin_thread.handle().block_on(TcpListener::bind(admin_at)).map_err(admin_fault)?;
         let admin_address = admin.local_addr().map_err(admin_fault)?;
-        runtime.spawn(admin::serve(admin, metrics.clone(), signals.ready.subscribe()));
+        let heartbeat = Heartbeat::of(&runtime);
+        admin_thread.handle().spawn(admin::serve(admin, metrics.clone(), signals.ready.subscribe(), heartbeat));
 
         let (http, finished) = Http::new(settings, Arc::clone(&in_force) as Arc<dyn Sites>, signals.drain.subscribe());
         let addresses = bound.iter().map(|bound| (Arc::clone(bound.name()), bound.address())).collect();
@@ -117,13 +125,32 @@ impl Gateway {
         info!(address:% = admin_address, workers; "ready");
         drop(inside);
         let http = Some(http);
-        Ok(Self { threads, addresses, admin: admin_address, metrics, signals, succession, http, finished, logs, drain })
+        Ok(Self {
+            threads,
+            admin_thread,
+            addresses,
+            admin: admin_address,
+            metrics,
+            signals,
+            succession,
+            http,
+            finished,
+            logs,
+            log_file,
+            drain,
+        })
     }
 
     /// What puts another configuration in force, for threads that must not hold the gateway up.
     #[must_use]
     pub fn succession(&self) -> Arc<Succession> {
         Arc::clone(&self.succession)
+    }
+
+    /// What opens the file of the access log anew, after a rotation; none where there is no such file.
+    #[must_use]
+    pub fn log_file(&self) -> Option<Arc<LogFile>> {
+        self.log_file.clone()
     }
 
     /// Where a listener listens, with the port that the system chose.
@@ -181,6 +208,7 @@ impl Gateway {
 
     fn end(mut self) {
         self.threads.end(LAST_TASKS);
+        self.admin_thread.end(LAST_TASKS);
         for log in &self.logs {
             // What cannot be written by then is lost: an output that blocks must not keep a process from its end.
             let _ = log.settle(LAST_LINES);

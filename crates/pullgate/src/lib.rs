@@ -3,7 +3,9 @@
 mod admin;
 mod demo;
 mod gateway;
+mod harden;
 mod healthcheck;
+mod heartbeat;
 mod logging;
 mod reload;
 mod signals;
@@ -14,7 +16,10 @@ mod would_refuse;
 
 pub use demo::{Demo, DemoError};
 pub use gateway::{Gateway, StartError};
+pub use harden::harden;
 pub use healthcheck::{AdminError, healthcheck};
+pub use heartbeat::Heartbeat;
+pub use logging::LogFile;
 pub use reload::{ReloadError, Reloaded, Succession};
 pub use signals::{Signals, Told};
 pub use snapshot::{Snapshot, SnapshotError};
