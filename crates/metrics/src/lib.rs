@@ -3,11 +3,12 @@
 mod access_log;
 mod events;
 mod outcome;
+mod panics;
 mod series;
 mod sink;
 
 pub use access_log::{AccessLog, Form, rfc3339};
-pub use events::{ConnectionOutcome, Expiry, ExpiryKind, HandshakeOutcome, ReloadOutcome};
+pub use events::{ConnectionOutcome, Expiry, ExpiryKind, HandshakeOutcome, PanicAt, ReloadOutcome};
 pub use outcome::{Outcome, Seen, UpstreamEnd, Used};
 pub use prometheus::IntGauge as OpenGauge;
 pub use series::{Metrics, MetricsError};

@@ -1,5 +1,6 @@
 //! The admin listener: `/metrics`, `/-/healthy`, `/-/ready`. GET and HEAD alone, on loopback unless the configuration says otherwise.
 
+use crate::heartbeat::Heartbeat;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE};
@@ -10,6 +11,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use log::debug;
 use pullgate_metrics::Metrics;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -20,17 +22,22 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after an accept that failed for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until the runtime ends: metrics can be read to the last moment of a drain.
-pub(crate) async fn serve(listener: TcpListener, metrics: Metrics, ready: watch::Receiver<bool>) {
+/// Serves until its runtime ends, which is none of those that serve: it answers when they are stuck, and metrics can be read to the last moment of a drain.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    metrics: Metrics,
+    ready: watch::Receiver<bool>,
+    heartbeat: Arc<Heartbeat>,
+) {
     loop {
         let Ok((io, _)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (metrics, ready) = (metrics.clone(), ready.clone());
+        let (metrics, ready, heartbeat) = (metrics.clone(), ready.clone(), Arc::clone(&heartbeat));
         tokio::spawn(async move {
             let service = service_fn(|request: Request<Incoming>| {
-                let answer = answer(&request, &metrics, *ready.borrow());
+                let answer = answer(&request, &metrics, *ready.borrow(), heartbeat.is_beating());
                 async move { Ok::<_, Infallible>(answer) }
             });
             let mut server = http1::Builder::new();
@@ -42,7 +49,7 @@ pub(crate) async fn serve(listener: TcpListener, metrics: Metrics, ready: watch:
     }
 }
 
-fn answer(request: &Request<Incoming>, metrics: &Metrics, ready: bool) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, metrics: &Metrics, ready: bool, alive: bool) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD only\n");
         refused.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
@@ -53,7 +60,8 @@ fn answer(request: &Request<Incoming>, metrics: &Metrics, ready: bool) -> Respon
             Ok(series) => text(StatusCode::OK, series),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         },
-        "/-/healthy" => text(StatusCode::OK, "healthy\n"),
+        "/-/healthy" if alive => text(StatusCode::OK, "healthy\n"),
+        "/-/healthy" => text(StatusCode::SERVICE_UNAVAILABLE, "not healthy: the threads that serve are stuck\n"),
         "/-/ready" if ready => text(StatusCode::OK, "ready\n"),
         "/-/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready: draining\n"),
         _ => text(StatusCode::NOT_FOUND, "there are /metrics, /-/healthy and /-/ready\n"),

@@ -1,6 +1,8 @@
 //! The gateway itself: a runtime, its listeners and what they share, from start to the end of the drain.
 
+use crate::heartbeat::Heartbeat;
 use crate::listeners::{Listeners, SocketError};
+use crate::logging::LogFile;
 use crate::reload::{Fixed, Succession};
 use crate::snapshot::{InForce, Snapshot, SnapshotError};
 use crate::sockets::{self, Sockets};
@@ -26,6 +28,8 @@ use tokio::sync::{mpsc, watch};
 #[derive(Debug)]
 pub struct Gateway {
     threads: Threads,
+    /// The admin listener's own.
+    admin_thread: Threads,
     listeners: Arc<Listeners>,
     admin: std::net::TcpListener,
     admin_address: SocketAddr,
@@ -34,6 +38,7 @@ pub struct Gateway {
     succession: Arc<Succession>,
     finished: mpsc::Receiver<()>,
     logs: Vec<Sink>,
+    log_file: Option<Arc<LogFile>>,
 }
 
 /// What tells the parts of a gateway to come to an end.
@@ -83,6 +88,7 @@ impl Gateway {
         let metrics = Metrics::new()?;
         let process_log = logging::start(&config.log, &metrics).map_err(StartError::Log)?;
         let (access, access_log) = logging::access_log(&config.log, system, &metrics).map_err(StartError::Log)?.unzip();
+        let log_file = access_log.as_ref().and_then(|sink| LogFile::of(&config.log, system, sink)).map(Arc::new);
         let logs = access_log.into_iter().chain([process_log]).collect();
         let workers = workers(config.runtime.workers);
         let threads = Threads::start(workers).map_err(StartError::Runtime)?;
@@ -107,19 +113,41 @@ impl Gateway {
         let serving = (Arc::clone(&in_force), metrics.clone(), http);
         let listeners = Arc::new(Listeners::start(&listeners, passed, serving)?);
         let succession = Succession::new(Arc::clone(&in_force), Arc::clone(&listeners), fixed, metrics.clone());
-        let scrapes = admin.try_clone().and_then(TcpListener::from_std);
-        let scrapes = scrapes.map_err(|error| StartError::Admin(admin_at, error))?;
-        runtime.spawn(admin::serve(scrapes, metrics.clone(), signals.ready.subscribe()));
+        let admin_thread = Threads::alone("admin").map_err(StartError::Runtime)?;
+        let scrapes = {
+            let _inside = admin_thread.handle().enter();
+            admin.try_clone().and_then(TcpListener::from_std).map_err(|error| StartError::Admin(admin_at, error))?
+        };
+        let heartbeat = Heartbeat::of(&runtime);
+        admin_thread.handle().spawn(admin::serve(scrapes, metrics.clone(), signals.ready.subscribe(), heartbeat));
         info!(address:% = admin_address, workers; "ready");
         drop(inside);
         let succession = Arc::new(succession);
-        Ok(Self { threads, listeners, admin, admin_address, metrics, signals, succession, finished, logs })
+        Ok(Self {
+            threads,
+            admin_thread,
+            listeners,
+            admin,
+            admin_address,
+            metrics,
+            signals,
+            succession,
+            finished,
+            logs,
+            log_file,
+        })
     }
 
     /// What puts another configuration in force, for threads that must not hold the gateway up.
     #[must_use]
     pub fn succession(&self) -> Arc<Succession> {
         Arc::clone(&self.succession)
+    }
+
+    /// What opens the file of the access log anew, after a rotation; none where there is no such file.
+    #[must_use]
+    pub fn log_file(&self) -> Option<Arc<LogFile>> {
+        self.log_file.clone()
     }
 
     /// Where a listener listens, with the port that the system chose.
@@ -185,6 +213,7 @@ impl Gateway {
 
     fn end(mut self) {
         self.threads.end(LAST_TASKS);
+        self.admin_thread.end(LAST_TASKS);
         for log in &self.logs {
             // What cannot be written by then is lost: an output that blocks must not keep a process from its end.
             let _ = log.settle(LAST_LINES);

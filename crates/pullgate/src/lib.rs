@@ -3,7 +3,9 @@
 mod admin;
 mod demo;
 mod gateway;
+mod harden;
 mod healthcheck;
+mod heartbeat;
 mod listeners;
 mod logging;
 mod reload;
@@ -16,8 +18,11 @@ mod would_refuse;
 
 pub use demo::{Demo, DemoError};
 pub use gateway::{Gateway, StartError};
+pub use harden::harden;
 pub use healthcheck::{AdminError, healthcheck};
+pub use heartbeat::Heartbeat;
 pub use listeners::SocketError;
+pub use logging::LogFile;
 pub use reload::{ReloadError, Reloaded, Succession};
 pub use signals::{Signals, Told};
 pub use snapshot::{Snapshot, SnapshotError};

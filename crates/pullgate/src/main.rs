@@ -4,10 +4,12 @@
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 use pullgate::{
-    Demo, Gateway, LoadError, Loaded, Reloaded, Signals, Succession, System, Told, healthcheck, load, would_refuse,
+    Demo, Gateway, LoadError, Loaded, Reloaded, Signals, Succession, System, Told, harden, healthcheck, load,
+    would_refuse,
 };
 use pullgate_config::Config;
 use serde_json::json;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,7 +27,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve until SIGTERM (drains open requests) or SIGINT (stops at once); SIGHUP loads the configuration again
+    /// Serve until SIGTERM (drains open requests) or SIGINT (stops at once); SIGHUP loads the configuration again; SIGUSR1 opens the access log's file anew
     Run {
         #[command(flatten)]
         config: ConfigFile,
@@ -88,9 +90,11 @@ fn main() -> ExitCode {
 }
 
 fn run(file: &Path) -> anyhow::Result<ExitCode> {
+    harden();
     let config = match load(file) {
         Ok(Loaded { config, warnings }) => {
-            eprint!("{warnings}");
+            // Nobody may be there to read them.
+            let _ = write!(std::io::stderr(), "{warnings}");
             config
         }
         Err(error) => return Ok(refused(&error)),
@@ -106,6 +110,10 @@ fn run(file: &Path) -> anyhow::Result<ExitCode> {
             Told::Reload => {
                 let (succession, file) = (gateway.succession(), file.to_owned());
                 gateway.handle().spawn_blocking(move || reload(&succession, &file));
+            }
+            Told::Reopen => {
+                let log_file = gateway.log_file();
+                gateway.handle().spawn_blocking(move || log_file.map(|file| file.reopen_and_tell()));
             }
             Told::Drain => {
                 gateway.shut_down(async move { signals.end().await });

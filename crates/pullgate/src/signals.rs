@@ -8,6 +8,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub enum Told {
     /// SIGHUP: load the configuration again.
     Reload,
+    /// SIGUSR1: open the file of the access log anew.
+    Reopen,
     /// SIGTERM: finish what is open, then end.
     Drain,
     /// SIGINT: end at once.
@@ -20,6 +22,7 @@ pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    user: Signal,
 }
 
 impl Signals {
@@ -32,6 +35,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            user: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -42,13 +46,18 @@ impl Signals {
             _ = self.interrupt.recv() => Told::Stop,
             _ = self.terminate.recv() => Told::Drain,
             _ = self.hang_up.recv() => Told::Reload,
+            _ = self.user.recv() => Told::Reopen,
         }
     }
 
     /// Waits for a signal that ends the process: a gateway that drains loads no configuration.
     pub async fn end(&mut self) {
-        while self.next().await == Told::Reload {
-            log::warn!("SIGHUP while draining: the configuration is not loaded again");
+        loop {
+            match self.next().await {
+                Told::Drain | Told::Stop => return,
+                Told::Reload => log::warn!("SIGHUP while draining: the configuration is not loaded again"),
+                Told::Reopen => log::warn!("SIGUSR1 while draining: the access log is not opened anew"),
+            }
         }
     }
 }
