@@ -31,7 +31,8 @@ pub struct Gateway {
     /// The admin listener's own.
     admin_thread: Threads,
     listeners: Arc<Listeners>,
-    admin: std::net::TcpListener,
+    admin: Arc<std::net::TcpListener>,
+    heartbeat: Arc<Heartbeat>,
     admin_address: SocketAddr,
     metrics: Metrics,
     signals: Signals,
@@ -39,6 +40,23 @@ pub struct Gateway {
     finished: mpsc::Receiver<()>,
     logs: Vec<Sink>,
     log_file: Option<Arc<LogFile>>,
+}
+
+/// The sockets of a gateway, for the process that is to go on in its place.
+#[derive(Debug)]
+pub(crate) struct Heritage {
+    listeners: Arc<Listeners>,
+    admin: Arc<std::net::TcpListener>,
+    address: SocketAddr,
+}
+
+impl Heritage {
+    /// All of them once more.
+    pub(crate) fn sockets(&self) -> io::Result<Sockets> {
+        let mut all = self.listeners.share()?;
+        all.insert(sockets::admin(self.address), self.admin.try_clone()?);
+        Ok(all)
+    }
 }
 
 /// What tells the parts of a gateway to come to an end.
@@ -119,7 +137,8 @@ impl Gateway {
             admin.try_clone().and_then(TcpListener::from_std).map_err(|error| StartError::Admin(admin_at, error))?
         };
         let heartbeat = Heartbeat::of(&runtime);
-        admin_thread.handle().spawn(admin::serve(scrapes, metrics.clone(), signals.ready.subscribe(), heartbeat));
+        let alive = Arc::clone(&heartbeat);
+        admin_thread.handle().spawn(admin::serve(scrapes, metrics.clone(), signals.ready.subscribe(), alive));
         info!(address:% = admin_address, workers; "ready");
         drop(inside);
         let succession = Arc::new(succession);
@@ -127,7 +146,8 @@ impl Gateway {
             threads,
             admin_thread,
             listeners,
-            admin,
+            admin: Arc::new(admin),
+            heartbeat,
             admin_address,
             metrics,
             signals,
@@ -162,14 +182,14 @@ impl Gateway {
         self.admin_address
     }
 
-    /// Every socket that it listens on, for a process that is to go on in its place.
-    ///
-    /// # Errors
-    /// When there are no descriptors left.
-    pub fn sockets(&self) -> io::Result<Sockets> {
-        let mut all = self.listeners.share()?;
-        all.insert(sockets::admin(self.admin_address), self.admin.try_clone()?);
-        Ok(all)
+    /// What a process gets that is to go on in this one's place.
+    pub(crate) fn heritage(&self) -> Heritage {
+        Heritage { listeners: Arc::clone(&self.listeners), admin: Arc::clone(&self.admin), address: self.admin_address }
+    }
+
+    /// Whether the threads that serve make progress.
+    pub(crate) fn heartbeat(&self) -> Arc<Heartbeat> {
+        Arc::clone(&self.heartbeat)
     }
 
     /// The series, as `/metrics` shows them.
@@ -185,11 +205,21 @@ impl Gateway {
     }
 
     /// Stops accepting, lets open requests finish within `runtime.drain` or until `hurry` resolves, then ends what is left.
-    pub fn shut_down(mut self, hurry: impl Future<Output = ()>) {
+    pub fn shut_down(self, hurry: impl Future<Output = ()>) {
+        self.drain(Accepting::LastCall, hurry);
+    }
+
+    /// The same for a gateway whose sockets another process serves by now, the admin listener's too: what waits on them is left to that one.
+    pub fn give_way(mut self, hurry: impl Future<Output = ()>) {
+        self.admin_thread.end(LAST_TASKS);
+        self.drain(Accepting::Paused, hurry);
+    }
+
+    fn drain(mut self, last: Accepting, hurry: impl Future<Output = ()>) {
         let limit = self.succession.drain();
         info!(limit:?; "draining: no new connections, open requests finish");
         self.signals.ready.send_replace(false);
-        self.listeners.stop(Accepting::LastCall);
+        self.listeners.stop(last);
         self.signals.drain.send_replace(true);
         let finished = &mut self.finished;
         let left = self.threads.handle().block_on(async {

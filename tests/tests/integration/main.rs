@@ -22,6 +22,7 @@ mod reload;
 mod requests;
 mod rollout;
 mod routing;
+mod running;
 mod secrets;
 mod tidy;
 mod timeouts;
