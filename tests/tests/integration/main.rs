@@ -24,6 +24,7 @@ mod rollout;
 mod routing;
 mod running;
 mod secrets;
+mod systemd;
 mod tidy;
 mod timeouts;
 mod tls_attacks;
