@@ -51,7 +51,7 @@ const HEAD: &str = "version: 1
 runtime: {workers: 2, drain: 5s, state_dir: state}
 admin: {address: '127.0.0.1:0'}
 log: {level: warn, access: access.log}
-cloudflare: {ranges: {extra: [127.0.1.0/24]}}
+cloudflare: {ranges: {source: builtin, extra: [127.0.1.0/24]}}
 ";
 
 const LISTENERS: &str = "listeners:

@@ -62,11 +62,8 @@ struct Lists {
 /// Names what is wrong, with its line where there is one.
 pub fn parse(list: &[u8], partners: &[Partner]) -> Result<Published, RangesError> {
     let text = std::str::from_utf8(list).map_err(|_| RangesError::NotText)?;
-    let published = if text.trim_start().starts_with('{') {
-        from_answer(text, partners)?
-    } else {
-        from_lines(text, partners)?
-    };
+    let published =
+        if text.trim_start().starts_with('{') { from_answer(text, partners)? } else { from_lines(text, partners)? };
     Ok(Published { networks: admissible(published.networks)?, ..published })
 }
 
@@ -83,7 +80,8 @@ fn from_answer(text: &str, partners: &[Partner]) -> Result<Published, RangesErro
         networks.extend(theirs.ok_or(RangesError::PartnerMissing(partner.label()))?);
     }
     // It is shown and logged: what is no tag of a sensible size is left out.
-    let is_sensible = |etag: &String| etag.len() <= LONGEST_ETAG && etag.chars().all(|letter| letter.is_ascii_graphic());
+    let is_sensible =
+        |etag: &String| etag.len() <= LONGEST_ETAG && etag.chars().all(|letter| letter.is_ascii_graphic());
     Ok(Published { networks, etag: etag.filter(is_sensible) })
 }
 
@@ -137,7 +135,10 @@ mod tests {
         };
         let mixed = answer(serde_json::json!(["106.225.240.96/27", "2408:8719:64:50:1000::/68"]));
         assert_eq!(parse(&mixed, &[Partner::Jdcloud]).unwrap().networks.len(), 24);
-        assert_eq!(parse(&mixed, &[]).unwrap(), Published { networks: parse(&mixed, &[]).unwrap().networks, etag: None });
+        assert_eq!(
+            parse(&mixed, &[]).unwrap(),
+            Published { networks: parse(&mixed, &[]).unwrap().networks, etag: None }
+        );
         assert_eq!(parse(&mixed, &[]).unwrap().networks.len(), 22);
         for without in [answer(serde_json::Value::Null), BUILTIN.join("\n").into_bytes()] {
             let error = parse(&without, &[Partner::Jdcloud]).unwrap_err().to_string();
@@ -152,7 +153,8 @@ mod tests {
         let truncated = &br#"{"result":{"ipv4_cidrs":["173.245.48.0/20""#[..];
         let failed = &br#"{"success":false,"result":null,"errors":[{"code":1000}]}"#[..];
         let half = &br#"{"success":true,"result":{"ipv4_cidrs":["173.245.48.0/20"],"ipv6_cidrs":[]}}"#[..];
-        let crossed = &br#"{"success":true,"result":{"ipv4_cidrs":["2400:cb00::/32"],"ipv6_cidrs":["2606:4700::/32"]}}"#[..];
+        let crossed =
+            &br#"{"success":true,"result":{"ipv4_cidrs":["2400:cb00::/32"],"ipv6_cidrs":["2606:4700::/32"]}}"#[..];
         let table: [(&[u8], &str); 9] = [
             (crossed, "not an answer"),
             (b"", "no IPv4 prefix"),

@@ -84,6 +84,18 @@ pub struct RangesFeed {
     pub removal_grace: Duration,
 }
 
+impl Default for RangesFeed {
+    /// Cloudflare's own API, which asks for no token; the list changes a few times a year.
+    fn default() -> Self {
+        Self {
+            url: Uri::from_static("https://api.cloudflare.com/client/v4/ips"),
+            partners: Vec::new(),
+            refresh: Duration::from_secs(60 * 60),
+            removal_grace: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}
+
 /// Section `admin`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {

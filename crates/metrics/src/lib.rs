@@ -7,7 +7,9 @@ mod series;
 mod sink;
 
 pub use access_log::{AccessLog, Form, rfc3339};
-pub use events::{ConnectionOutcome, Expiry, ExpiryKind, HandshakeOutcome, ReloadOutcome};
+pub use events::{
+    ConnectionOutcome, Expiry, ExpiryKind, HandshakeOutcome, RangesOrigin, RefreshOutcome, ReloadOutcome,
+};
 pub use outcome::{Outcome, Seen, UpstreamEnd, Used};
 pub use prometheus::IntGauge as OpenGauge;
 pub use series::{Metrics, MetricsError};

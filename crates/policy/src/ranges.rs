@@ -254,7 +254,8 @@ mod tests {
             assert!(matches!(admissible(with(&[extra])), Err(UnfitList::NotCanonical(..))), "{extra}");
         }
         assert_eq!(admissible(with(&["173.245.48.0/20", "2400:cb00::/32"])), Ok(builtin()), "twice is once");
-        let lonely = |count: u32| (0..count).map(|index| IpNet::from(IpAddr::from(Ipv4Addr::from(0x0100_0000 + index))));
+        let lonely =
+            |count: u32| (0..count).map(|index| IpNet::from(IpAddr::from(Ipv4Addr::from(0x0100_0000 + index))));
         assert_eq!(admissible(builtin().into_iter().chain(lonely(4075)).collect()), Err(UnfitList::TooMany(4097)));
         assert_eq!(admissible(builtin().into_iter().chain(lonely(4074)).collect()).unwrap().len(), 4096);
     }

@@ -1,5 +1,7 @@
-//! The admin listener: `/metrics`, `/-/healthy`, `/-/ready`. GET and HEAD alone, on loopback unless the configuration says otherwise.
+//! The admin listener: `/metrics`, `/-/healthy`, `/-/ready`, `/-/ranges`. GET and HEAD alone, on loopback unless the configuration says otherwise.
 
+use crate::ranges::{RANGES, Ranges};
+use crate::reload::Succession;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE};
@@ -10,6 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use log::debug;
 use pullgate_metrics::Metrics;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -21,16 +24,21 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until the runtime ends: metrics can be read to the last moment of a drain.
-pub(crate) async fn serve(listener: TcpListener, metrics: Metrics, ready: watch::Receiver<bool>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    metrics: Metrics,
+    ready: watch::Receiver<bool>,
+    succession: Arc<Succession>,
+) {
     loop {
         let Ok((io, _)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (metrics, ready) = (metrics.clone(), ready.clone());
+        let (metrics, ready, succession) = (metrics.clone(), ready.clone(), Arc::clone(&succession));
         tokio::spawn(async move {
             let service = service_fn(|request: Request<Incoming>| {
-                let answer = answer(&request, &metrics, *ready.borrow());
+                let answer = answer(&request, &metrics, *ready.borrow(), succession.ranges());
                 async move { Ok::<_, Infallible>(answer) }
             });
             let mut server = http1::Builder::new();
@@ -42,7 +50,7 @@ pub(crate) async fn serve(listener: TcpListener, metrics: Metrics, ready: watch:
     }
 }
 
-fn answer(request: &Request<Incoming>, metrics: &Metrics, ready: bool) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, metrics: &Metrics, ready: bool, ranges: &Ranges) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD only\n");
         refused.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
@@ -56,8 +64,15 @@ fn answer(request: &Request<Incoming>, metrics: &Metrics, ready: bool) -> Respon
         "/-/healthy" => text(StatusCode::OK, "healthy\n"),
         "/-/ready" if ready => text(StatusCode::OK, "ready\n"),
         "/-/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready: draining\n"),
-        _ => text(StatusCode::NOT_FOUND, "there are /metrics, /-/healthy and /-/ready\n"),
+        RANGES => json(StatusCode::OK, ranges.json()),
+        _ => text(StatusCode::NOT_FOUND, "there are /metrics, /-/healthy, /-/ready and /-/ranges\n"),
     }
+}
+
+fn json(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    let mut response = text(status, body);
+    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+    response
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

@@ -1,6 +1,7 @@
 //! The gateway itself: a runtime, its listeners and what they share, from start to the end of the drain.
 
 use crate::listeners::{Listeners, SocketError};
+use crate::ranges::{Ranges, keep_fresh};
 use crate::reload::{Fixed, Succession};
 use crate::snapshot::{InForce, Snapshot, SnapshotError};
 use crate::sockets::{self, Sockets};
@@ -8,6 +9,7 @@ use crate::threads::Threads;
 use crate::world::System;
 use crate::{admin, logging};
 use log::info;
+use pullgate_cloudflare::ClientError;
 use pullgate_config::Config;
 use pullgate_door::Accepting;
 use pullgate_metrics::{Metrics, MetricsError, Sink};
@@ -55,6 +57,9 @@ pub enum StartError {
     /// The admin listener.
     #[error("admin cannot listen on {0}")]
     Admin(SocketAddr, #[source] io::Error),
+    /// What fetches the ranges.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// The series.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -79,7 +84,7 @@ impl Gateway {
     ///
     /// # Errors
     /// As [`Gateway::start`].
-    pub fn start_with(config: Config, system: &System, passed: Sockets) -> Result<Self, StartError> {
+    pub fn start_with(mut config: Config, system: &System, passed: Sockets) -> Result<Self, StartError> {
         let metrics = Metrics::new()?;
         let process_log = logging::start(&config.log, &metrics).map_err(StartError::Log)?;
         let (access, access_log) = logging::access_log(&config.log, system, &metrics).map_err(StartError::Log)?.unzip();
@@ -96,6 +101,8 @@ impl Gateway {
             metrics: metrics.clone(),
             access,
         };
+        let client = system.client()?;
+        let ranges = Ranges::begin(&mut config, system, &metrics);
         let fixed = Fixed::of(&config);
         let snapshot = Snapshot::new(config, None)?;
         snapshot.show(&metrics, None);
@@ -106,13 +113,14 @@ impl Gateway {
             admin_socket(admin_at, &passed).map_err(|error| StartError::Admin(admin_at, error))?;
         let serving = (Arc::clone(&in_force), metrics.clone(), http);
         let listeners = Arc::new(Listeners::start(&listeners, passed, serving)?);
-        let succession = Succession::new(Arc::clone(&in_force), Arc::clone(&listeners), fixed, metrics.clone());
+        let succession = Succession::new(Arc::clone(&in_force), Arc::clone(&listeners), ranges, fixed, metrics.clone());
+        let succession = Arc::new(succession);
         let scrapes = admin.try_clone().and_then(TcpListener::from_std);
         let scrapes = scrapes.map_err(|error| StartError::Admin(admin_at, error))?;
-        runtime.spawn(admin::serve(scrapes, metrics.clone(), signals.ready.subscribe()));
+        runtime.spawn(admin::serve(scrapes, metrics.clone(), signals.ready.subscribe(), Arc::clone(&succession)));
+        runtime.spawn(keep_fresh(Arc::clone(&succession), client));
         info!(address:% = admin_address, workers; "ready");
         drop(inside);
-        let succession = Arc::new(succession);
         Ok(Self { threads, listeners, admin, admin_address, metrics, signals, succession, finished, logs })
     }
 

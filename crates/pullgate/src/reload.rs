@@ -2,6 +2,7 @@
 
 use crate::listeners::{Listeners, SocketError};
 use crate::logging;
+use crate::ranges::Ranges;
 use crate::snapshot::{InForce, Snapshot, SnapshotError};
 use crate::world::{LoadError, Loaded, Warnings, load_again};
 use pullgate_config::{Admin, Config, Log, Runtime};
@@ -42,6 +43,7 @@ pub struct Reloaded {
 pub struct Succession {
     in_force: Arc<InForce>,
     listeners: Arc<Listeners>,
+    ranges: Ranges,
     fixed: Fixed,
     metrics: Metrics,
     /// How long a drain may take, in milliseconds, as the configuration in force says.
@@ -60,14 +62,37 @@ pub(crate) struct Fixed {
 
 impl Succession {
     /// Begins with the generation in force.
-    pub(crate) fn new(in_force: Arc<InForce>, listeners: Arc<Listeners>, fixed: Fixed, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        in_force: Arc<InForce>,
+        listeners: Arc<Listeners>,
+        ranges: Ranges,
+        fixed: Fixed,
+        metrics: Metrics,
+    ) -> Self {
         let drain = AtomicU64::new(milliseconds(fixed.runtime.drain));
-        Self { in_force, listeners, fixed, metrics, drain, turn: Mutex::new(()) }
+        Self { in_force, listeners, ranges, fixed, metrics, drain, turn: Mutex::new(()) }
     }
 
     /// How long open requests may finish when the gateway ends.
     pub(crate) fn drain(&self) -> Duration {
         Duration::from_millis(self.drain.load(Ordering::Relaxed))
+    }
+
+    /// What is known of the ranges.
+    pub(crate) fn ranges(&self) -> &Ranges {
+        &self.ranges
+    }
+
+    /// Changes what is known of the ranges, and puts in force what counts then: the same generation, with other admissions. Connections
+    /// are asked again with their next request.
+    pub(crate) fn renew_ranges<T>(&self, change: impl FnOnce(&Ranges) -> T) -> T {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(&self.ranges);
+        if let Some(snapshot) = self.in_force.snapshot().with_ranges(&self.ranges.in_force()) {
+            snapshot.show_ranges(&self.metrics);
+            self.in_force.replace(Arc::new(snapshot));
+        }
+        changed
     }
 
     /// Loads a configuration and puts it in force; both outcomes are counted. It reads files and resolves names: not for a thread that
@@ -84,15 +109,17 @@ impl Succession {
 
     fn follow(&self, file: &Path) -> Result<Reloaded, ReloadError> {
         let before = self.in_force.snapshot();
-        let Loaded { config, warnings } = load_again(file, before.digests())?;
+        let Loaded { mut config, warnings } = load_again(file, before.digests())?;
         let asked = Fixed::of(&config);
         let changed = self.fixed.changes(&asked);
         if !changed.is_empty() {
             return Err(ReloadError::Fixed(changed));
         }
         let listeners = config.listeners.clone();
+        let known = self.ranges.follow(&mut config);
         let snapshot = Arc::new(Snapshot::new(config, Some(&before))?);
         self.listeners.follow(&listeners, || self.in_force.replace(Arc::clone(&snapshot)))?;
+        self.ranges.adopt(known);
         self.drain.store(milliseconds(asked.runtime.drain), Ordering::Relaxed);
         logging::level(asked.log.level);
         snapshot.show(&self.metrics, Some(&before));

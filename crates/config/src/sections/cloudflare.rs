@@ -13,15 +13,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Cloudflare's own, which asks for no token.
-const URL: &str = "https://api.cloudflare.com/client/v4/ips";
-
 /// The list changes a few times a year.
-const USUAL_REFRESH: Duration = Duration::from_secs(60 * 60);
 const OFTEN: Duration = Duration::from_secs(60);
 const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
-
-const USUAL_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Where the list of ranges comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -83,10 +77,11 @@ fn feed(section: &mut Section<'_>, source: Read<Source>, partners: Read<Vec<Part
             }
         }
     }
-    let url = section.or("url", Uri::from_static(URL), |entry| entry.parsed(url));
+    let usual = RangesFeed::default();
+    let url = section.or("url", usual.url, |entry| entry.parsed(url));
     let often = section.entry("refresh");
-    let refresh = section.or("refresh", USUAL_REFRESH, |refresh| refresh.written(interval));
-    let removal_grace = section.or("removal_grace", USUAL_GRACE, |grace| grace.written(duration::length));
+    let refresh = section.or("refresh", usual.refresh, |refresh| refresh.written(interval));
+    let removal_grace = section.or("removal_grace", usual.removal_grace, |grace| grace.written(duration::length));
     let feed = RangesFeed { url: url?, partners: partners?, refresh: refresh?, removal_grace: removal_grace? };
     if let Some(entry) = often.filter(|_| feed.refresh < OFTEN && !is_here(&feed.url)) {
         entry.warn(Fault::new("the list changes a few times a year; asking this often may get the gateway refused"));
@@ -107,7 +102,8 @@ fn url(text: &str) -> Result<Uri, Fault> {
     let fault = || Fault::new(format!("`{text}` is not a URL that a list can be fetched from"));
     let help = "write https://api.cloudflare.com/client/v4/ips, or the https URL of a mirror";
     let url: Uri = text.parse().map_err(|_| fault().help(help))?;
-    let names_nobody = url.authority().is_some_and(|authority| !authority.as_str().contains('@') && !authority.host().is_empty());
+    let names_nobody =
+        url.authority().is_some_and(|authority| !authority.as_str().contains('@') && !authority.host().is_empty());
     match url.scheme_str() {
         Some("https") if names_nobody => Ok(url),
         Some("http") if names_nobody && is_here(&url) => Ok(url),
@@ -126,8 +122,10 @@ fn file(section: &mut Section<'_>, source: Read<Source>, partners: Read<Vec<Part
     let file = section.entry("file");
     match (source, file) {
         (Ok(Source::File), None) => Err(section.demand("file", Fault::new("missing: `source: file` reads it"))),
-        (Ok(Source::Builtin | Source::Api), Some(file)) => Err(file
-            .misplaced(Fault::new("only `source: file` reads a file").help("remove `file`, or write source: file"))),
+        (Ok(Source::Builtin | Source::Api), Some(file)) => {
+            Err(file
+                .misplaced(Fault::new("only `source: file` reads a file").help("remove `file`, or write source: file")))
+        }
         (_, Some(file)) => from_file(&file, &partners?),
         // Nobody looks at it.
         (_, None) => Ok(Default::default()),

@@ -187,7 +187,10 @@ fn a_feed_of_the_operators_own() {
     let Loaded { config, warnings } = right(&text);
     assert_eq!(warnings, []);
     let RangesSource::Api(feed) = config.cloudflare.source else { panic!("{:?}", config.cloudflare) };
-    assert_eq!((feed.url.to_string().as_str(), feed.refresh, feed.removal_grace), ("http://127.0.0.1:8000/ips", seconds(90), seconds(0)));
+    assert_eq!(
+        (feed.url.to_string().as_str(), feed.refresh, feed.removal_grace),
+        ("http://127.0.0.1:8000/ips", seconds(90), seconds(0))
+    );
     assert_eq!(feed.partners, [pullgate_policy::ranges::Partner::Jdcloud]);
     assert_eq!(config.cloudflare.list, pullgate_policy::ranges::builtin());
 }

@@ -4,6 +4,7 @@ use super::{UnfitList, admissible, fit, loss};
 use crate::networks::Networks;
 use ipnet::IpNet;
 use rustls_pki_types::UnixTime;
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// A list that came into force and what is left of those before it.
@@ -48,6 +49,12 @@ impl Learnt {
         Self { list, leaving: Vec::new() }
     }
 
+    /// What somebody says is in force, with what is leaving it; for a comparison, since nothing has been checked.
+    #[must_use]
+    pub fn with_leaving(list: Vec<IpNet>, leaving: Vec<Leaving>) -> Self {
+        Self { list, leaving }
+    }
+
     /// Goes on where an earlier process stopped. No grace is longer than one that begins now: a clock may have been wrong.
     ///
     /// # Errors
@@ -80,26 +87,31 @@ impl Learnt {
         self.list.iter().copied().chain(self.leaving.iter().map(|leaving| leaving.network)).collect()
     }
 
-    /// What a list would change.
+    /// The gate for the list that follows; it comes back without what was in it twice.
     ///
     /// It is held against everything that counts, not against the list before it: a feed that takes a quarter away each hour would
     /// otherwise have nothing left in the evening.
     ///
     /// # Errors
     /// When the list is unfit by itself, or has lost too much.
-    pub fn compare(&self, list: Vec<IpNet>) -> Result<(Vec<IpNet>, Change), UnfitList> {
+    pub fn admit(&self, list: Vec<IpNet>) -> Result<Vec<IpNet>, UnfitList> {
         let list = admissible(list)?;
-        let in_force = self.in_force();
-        loss::bearable(&in_force, &list)?;
+        loss::bearable(&self.in_force(), &list)?;
+        Ok(list)
+    }
+
+    /// What a list would change, whether it may or not.
+    #[must_use]
+    pub fn compare(&self, list: &[IpNet]) -> Change {
         // What others cover needs no grace: a prefix that was joined with its neighbour is still there.
         let covered = Networks::new(list.iter().copied());
+        let in_force: HashSet<IpNet> = self.in_force().into_iter().collect();
         let is_leaving = |network: &IpNet| self.leaving.iter().any(|leaving| leaving.network == *network);
-        let change = Change {
+        Change {
             added: list.iter().copied().filter(|network| !in_force.contains(network)).collect(),
             removed: self.list.iter().copied().filter(|network| !covered.covers(*network)).collect(),
             back: list.iter().copied().filter(is_leaving).collect(),
-        };
-        Ok((list, change))
+        }
     }
 
     /// Takes a list: additions count at once, removals after `grace`. Nothing has happened if it is refused.
@@ -108,7 +120,8 @@ impl Learnt {
     /// When the list is unfit by itself, or has lost too much.
     pub fn learn(&mut self, list: Vec<IpNet>, now: UnixTime, grace: Duration) -> Result<Change, UnfitList> {
         self.expire(now);
-        let (list, change) = self.compare(list)?;
+        let list = self.admit(list)?;
+        let change = self.compare(&list);
         let until = after(now, grace);
         self.leaving.extend(change.removed.iter().map(|network| Leaving { network: *network, until }));
         let covered = Networks::new(list.iter().copied());
