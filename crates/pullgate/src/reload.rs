@@ -7,6 +7,7 @@ use crate::snapshot::{InForce, Snapshot, SnapshotError};
 use crate::world::{LoadError, Loaded, Warnings, load_again};
 use pullgate_config::{Admin, Config, Log, Runtime};
 use pullgate_metrics::{Metrics, ReloadOutcome};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,6 +77,12 @@ impl Succession {
     /// How long open requests may finish when the gateway ends.
     pub(crate) fn drain(&self) -> Duration {
         Duration::from_millis(self.drain.load(Ordering::Relaxed))
+    }
+
+    /// Whether an address may connect to a listener by now.
+    #[must_use]
+    pub fn admits(&self, listener: &str, address: IpAddr) -> bool {
+        self.in_force.snapshot().admits(listener, address)
     }
 
     /// What is known of the ranges.

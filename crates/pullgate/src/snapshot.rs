@@ -12,6 +12,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What door and proxy see of one generation.
@@ -133,6 +134,11 @@ impl Snapshot {
             expiries: self.expiries.clone(),
             digests: Arc::clone(&self.digests),
         })
+    }
+
+    /// Whether an address may connect to a listener.
+    pub(crate) fn admits(&self, listener: &str, address: IpAddr) -> bool {
+        self.gate.rules.admissions.admit(listener, address).is_some()
     }
 
     /// Shows in the metrics how many prefixes count as Cloudflare.
