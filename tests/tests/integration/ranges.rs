@@ -1,5 +1,6 @@
 //! Ranges that live: feeds that answer well, badly and not at all, and what the gateway makes of it.
 
+use crate::binary::{Running, free_ports, metrics_show, pullgate, recipe, text};
 use pullgate_cloudflare::{Client, Limits};
 use pullgate_policy::ranges::BUILTIN;
 use pullgate_tests::feed::{Feed, Reply};
@@ -472,4 +473,70 @@ async fn a_refresh_touches_nothing_but_who_may_connect() {
     let broken = Recipe { hosts: "hosts: []\n".into(), ..Recipe::default() };
     stage.reload(&broken).unwrap_err();
     assert_eq!(source(&stage), ["api"]);
+}
+
+/// `pullgate ranges show` and `diff`, with a gateway and without one.
+#[tokio::test]
+async fn the_commands_show_what_counts_and_what_would_change() {
+    let feed = Feed::start(Reply::published_but(&[], &[NEW.0], "first")).await;
+    let [https, admin] = free_ports();
+    let usual = recipe(https, admin);
+    let ranges = format!("source: api, url: '{}', refresh: 1h", feed.url("127.0.0.1"));
+    let recipe = Recipe { head: usual.head.replace("source: builtin", &ranges), ..usual };
+    let props = Props::new();
+    let file = props.write(&recipe, "127.0.0.1:9");
+    let path = file.to_str().unwrap();
+    let ask = |arguments: &[&str]| {
+        let arguments =
+            [&["ranges"], arguments, &["-c", path]].concat().iter().map(ToString::to_string).collect::<Vec<_>>();
+        tokio::task::spawn_blocking(move || pullgate(&arguments.iter().map(String::as_str).collect::<Vec<_>>()))
+    };
+    let json = |output: &std::process::Output| serde_json::from_slice::<Value>(&output.stdout).unwrap();
+
+    let before = ask(&["show"]).await.unwrap();
+    assert_eq!(before.status.code(), Some(0), "{before:?}");
+    assert!(
+        text(&before.stdout)
+            .starts_with("ranges that a start would begin with (no gateway answers): 22 prefixes, compiled in"),
+        "{before:?}"
+    );
+    let apart = ask(&["diff"]).await.unwrap();
+    assert_eq!(apart.status.code(), Some(1), "{apart:?}");
+    assert!(
+        text(&apart.stdout).contains("+ 11.22.33.0/24\nthe gateway takes this list with its next refresh\n"),
+        "{apart:?}"
+    );
+    assert!(!props.path().join("state").exists(), "a look leaves nothing behind");
+
+    let running = Running::start(&file);
+    let admin = format!("127.0.0.1:{admin}");
+    assert!(eventually(|| pullgate(&["healthcheck", "--address", &admin]).status.success()).await);
+    metrics_show(&admin, "pullgate_ranges_source{source=\"api\"} 1\n").await;
+    let shown = json(&ask(&["show", "--format", "json"]).await.unwrap());
+    assert_eq!((&shown["running"], &shown["origin"], &shown["etag"]), (&true.into(), &"api".into(), &"first".into()));
+    assert_eq!((shown["prefixes"].as_array().unwrap().len(), &shown["extra"][0]), (23, &"127.0.1.0/24".into()));
+    let same = ask(&["diff"]).await.unwrap();
+    assert_eq!((same.status.code(), text(&same.stdout).contains("no difference")), (Some(0), true), "{same:?}");
+
+    feed.say(Reply::published_but(&[SMALL.0], &[], "fewer"));
+    let fewer = json(&ask(&["diff", "--format", "json"]).await.unwrap());
+    assert_eq!((&fewer["removed"], &fewer["refused"]), (&serde_json::json!([SMALL.0, NEW.0]), &Value::Null));
+    feed.say(Reply::published_but(&BUILTIN[..8], &[], "half"));
+    let half = ask(&["diff"]).await.unwrap();
+    assert_eq!(half.status.code(), Some(1), "{half:?}");
+    assert!(
+        text(&half.stdout).contains("the gateway would refuse this list: the list has lost 9 of 16 IPv4 prefixes"),
+        "{half:?}"
+    );
+    feed.say(Reply::new(200, "<html>"));
+    let html = ask(&["diff"]).await.unwrap();
+    assert!(html.status.code() == Some(1) && text(&html.stdout).contains("would refuse this list: line 1"), "{html:?}");
+    feed.say(Reply::new(500, ""));
+    let failed = ask(&["diff"]).await.unwrap();
+    assert!(failed.status.code() == Some(1) && text(&failed.stderr).contains("the answer is 500"), "{failed:?}");
+    running.signal("-TERM");
+    assert!(running.end().await.0.success());
+    // What the process learnt is what the next one begins with.
+    let after = json(&ask(&["show", "--format", "json"]).await.unwrap());
+    assert_eq!((&after["running"], &after["origin"]), (&false.into(), &"last_good".into()));
 }

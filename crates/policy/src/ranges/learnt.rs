@@ -1,6 +1,6 @@
 //! One list after another: what is added counts at once, what is removed leaves after a grace.
 
-use super::{UnfitList, admissible, fit, loss};
+use super::{MOST_PREFIXES, UnfitList, admissible, fit, loss};
 use crate::networks::Networks;
 use ipnet::IpNet;
 use rustls_pki_types::UnixTime;
@@ -62,8 +62,11 @@ impl Learnt {
     pub fn resume(list: Vec<IpNet>, leaving: Vec<Leaving>, now: UnixTime, grace: Duration) -> Result<Self, UnfitList> {
         let list = admissible(list)?;
         leaving.iter().try_for_each(|leaving| fit(leaving.network))?;
+        // No more can be leaving than could be in the list, since a quarter at most goes at a time.
+        if leaving.len() > MOST_PREFIXES {
+            return Err(UnfitList::TooMany(leaving.len()));
+        }
         let mut learnt = Self { list, leaving };
-        admissible(learnt.in_force())?;
         learnt.shorten(now, grace);
         learnt.expire(now);
         Ok(learnt)
