@@ -182,10 +182,12 @@ async fn answer<T: AsyncRead + AsyncWrite + Unpin>(
         io.write_all(&body).await.ok()?;
     }
     io.flush().await.ok()?;
-    while pace == Pace::Dripping {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        io.write_all(b" ").await.ok()?;
-        io.flush().await.ok()?;
+    if pace == Pace::Dripping {
+        loop {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            io.write_all(b" ").await.ok()?;
+            io.flush().await.ok()?;
+        }
     }
     io.shutdown().await.ok()
 }
