@@ -300,6 +300,22 @@ impl Stage {
     }
 }
 
+/// Puts a gateway on the stage whose configuration was changed in a way that no file can ask for.
+impl Stage {
+    /// The usual recipe, changed by `change`.
+    pub async fn altered(recipe: Recipe, change: impl FnOnce(&mut pullgate_config::Config) + Send + 'static) -> Self {
+        let (props, origin) = (Props::new(), Origin::start().await);
+        let file = props.write(&recipe, &origin.address().to_string());
+        let started = tokio::task::spawn_blocking(move || {
+            let mut config = load(&file).unwrap_or_else(|error| panic!("{error}")).config;
+            change(&mut config);
+            Gateway::start(config, &System::beside(&file)).unwrap()
+        });
+        let (gateway, edge) = (started.await.unwrap(), props.edge());
+        Self { props, origin, gateway, edge }
+    }
+}
+
 /// Loads and starts a gateway beside the test's own runtime.
 pub async fn start(file: &Path) -> Result<Gateway, String> {
     start_fetching(file, None).await

@@ -23,6 +23,7 @@ pub use world::*;
 
 use entry::Entry;
 use loading::Loading;
+use std::path::PathBuf;
 
 /// A configuration that can be used.
 #[derive(Debug)]
@@ -55,6 +56,18 @@ pub fn load(file: &str, text: &str, world: &dyn World) -> Result<Loaded, Problem
         }
         _ => Err(Problems::new(file, text, problems)),
     }
+}
+
+/// The `runtime.state_dir` of a configuration, as far as it can be told: a text with other mistakes has one too.
+#[must_use]
+pub fn state_dir(text: &str, world: &dyn World) -> PathBuf {
+    let loading = Loading::new(world, text);
+    let (tree, _) = yaml::parse(problem::unmarked(text));
+    let written = tree.and_then(|mut root| {
+        interpolate::interpolate(&mut root, "", &loading);
+        sections::state_dir(&root)
+    });
+    written.unwrap_or_else(|| sections::STATE_DIR.into())
 }
 
 #[cfg(test)]

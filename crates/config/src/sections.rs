@@ -16,6 +16,8 @@ mod tls;
 mod upstreams;
 mod visitor;
 
+pub(crate) use runtime::STATE_DIR;
+
 use crate::closest::did_you_mean;
 use crate::entry::{Entry, Unique};
 use crate::loading::{Fault, Read};
@@ -25,6 +27,7 @@ use crate::yaml::{Content, Node};
 use rustls_pki_types::UnixTime;
 use std::fmt::Write as _;
 use std::io;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 /// Reads the root of the tree.
@@ -88,6 +91,14 @@ const TAKEN: [&str; 2] = ["none", "gate"];
 
 /// Bytes of a label.
 const LONGEST_LABEL: usize = 64;
+
+/// The state's folder as it is written, for a look at it before anything is read.
+pub(crate) fn state_dir(root: &Node) -> Option<PathBuf> {
+    match &child(child(root, "runtime")?, "state_dir")?.content {
+        Content::Scalar(scalar) if !scalar.text.is_empty() => Some(PathBuf::from(&scalar.text)),
+        _ => None,
+    }
+}
 
 /// The fault of a name that nothing has.
 fn unknown<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Fault {

@@ -6,7 +6,7 @@ use crate::handshake::{Failure, secure};
 use crate::stream::Stream;
 use crate::throttle::Throttles;
 use log::{debug, warn};
-use pullgate_metrics::{ConnectionOutcome, HandshakeOutcome, Metrics, OpenGauge, rfc3339};
+use pullgate_metrics::{ConnectionOutcome, HandshakeOutcome, Metrics, OpenGauge, PanicAt, rfc3339};
 use pullgate_policy::hosts::HostName;
 use pullgate_policy::origin_pull::{Leaf, Verdict};
 use pullgate_policy::{Admissions, Connection, Peer, Security, Source, TrustLevel};
@@ -15,7 +15,6 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -171,10 +170,15 @@ pub async fn serve(
             Ok((io, peer)) => {
                 let peer = Peer::new(peer);
                 let name = &listener.name;
-                let gate = gates.current();
-                let admissions = Arc::clone(&gate.rules.admissions);
-                let admitted = gate.entrances.get(name).zip(admissions.admit(name, peer.address().ip()));
-                let Some((entrance, source)) = admitted else {
+                // A panic costs this socket, not the listener.
+                let admitted = metrics.survive(PanicAt::Accept, || {
+                    let gate = gates.current();
+                    let admissions = Arc::clone(&gate.rules.admissions);
+                    let source = admissions.admit(name, peer.address().ip())?;
+                    Some((source, admissions, Arc::clone(gate.entrances.get(name)?)))
+                });
+                let Some(admitted) = admitted else { continue };
+                let Some((source, admissions, entrance)) = admitted else {
                     metrics.connection(name, ConnectionOutcome::Stranger);
                     debug!(listener:% = name, peer:% = peer.address(); "stranger turned away");
                     continue;
@@ -182,9 +186,10 @@ pub async fn serve(
                 metrics.connection(name, ConnectionOutcome::Admitted);
                 let open = OpenConnection::new(open.clone());
                 let listener = Arc::clone(&listener);
-                let entrance = Arc::clone(entrance);
                 let admitted = Admitted { io, peer, source, admissions, entrance, open, listener };
-                tokio::spawn(welcome(admitted, Arc::clone(&gates), metrics.clone(), reception.clone()));
+                let (metrics, gates) = (metrics.clone(), Arc::clone(&gates));
+                let welcome = welcome(admitted, gates, metrics.clone(), reception.clone());
+                tokio::spawn(async move { metrics.survive_all(PanicAt::Connection, welcome).await });
             }
             Err(error) => {
                 warn!(listener:% = listener.name; "accept failed: {error}");
@@ -207,10 +212,15 @@ async fn next(
     if order != Accepting::LastCall {
         return None;
     }
-    match std::future::poll_fn(|cx| Poll::Ready(listener.poll_accept(cx))).await {
-        Poll::Ready(Ok(waiting)) => Some(Ok(waiting)),
-        Poll::Ready(Err(_)) | Poll::Pending => None,
-    }
+    waiting(listener).ok().map(Ok)
+}
+
+/// What waits to be accepted, by the kernel's account: the runtime may not have heard of it yet.
+fn waiting(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (socket, peer) = SockRef::from(listener).accept()?;
+    socket.set_nonblocking(true)?;
+    let peer = peer.as_socket().ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))?;
+    Ok((TcpStream::from_std(socket.into())?, peer))
 }
 
 struct Listener {

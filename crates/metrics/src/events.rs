@@ -54,6 +54,35 @@ pub enum ReloadOutcome {
     Refused,
 }
 
+/// What a panic cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PanicAt {
+    /// A request: it is answered 500, or its stream or connection ends.
+    Request,
+    /// A connection, in its handshake or between two requests.
+    Connection,
+    /// A socket that had just been accepted.
+    Accept,
+    /// A configuration that was to replace the one in force, which serves on.
+    Reload,
+}
+
+impl PanicAt {
+    /// Every place there is.
+    pub const ALL: [Self; 4] = [Self::Request, Self::Connection, Self::Accept, Self::Reload];
+
+    /// The label in metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Connection => "connection",
+            Self::Accept => "accept",
+            Self::Reload => "reload",
+        }
+    }
+}
+
 /// What became of an attempt to learn Cloudflare's ranges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefreshOutcome {

@@ -3,12 +3,13 @@
 mod access_log;
 mod events;
 mod outcome;
+mod panics;
 mod series;
 mod sink;
 
 pub use access_log::{AccessLog, Form, rfc3339};
 pub use events::{
-    ConnectionOutcome, Expiry, ExpiryKind, HandshakeOutcome, RangesOrigin, RefreshOutcome, ReloadOutcome,
+    ConnectionOutcome, Expiry, ExpiryKind, HandshakeOutcome, PanicAt, RangesOrigin, RefreshOutcome, ReloadOutcome,
 };
 pub use outcome::{Outcome, Seen, UpstreamEnd, Used};
 pub use prometheus::IntGauge as OpenGauge;

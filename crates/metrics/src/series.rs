@@ -1,6 +1,8 @@
 //! Every series that `/metrics` shows, with its help text: the one place that documents them.
 
-use crate::events::{ConnectionOutcome, Expiry, HandshakeOutcome, RangesOrigin, RefreshOutcome, ReloadOutcome};
+use crate::events::{
+    ConnectionOutcome, Expiry, HandshakeOutcome, PanicAt, RangesOrigin, RefreshOutcome, ReloadOutcome,
+};
 use crate::outcome::{Outcome, Seen};
 use http::Method;
 use prometheus::process_collector::ProcessCollector;
@@ -38,6 +40,7 @@ pub struct Metrics {
     config_info: IntGaugeVec,
     config_reloads: IntCounterVec,
     log_dropped: IntCounterVec,
+    panics: IntCounterVec,
 }
 
 /// A series could not be made: a bug, found by the first start.
@@ -79,6 +82,7 @@ impl Metrics {
             config_info: make.gauge(CONFIG_INFO)?,
             config_reloads: make.counter(CONFIG_RELOADS)?,
             log_dropped: make.counter(LOG_DROPPED)?,
+            panics: make.counter(PANICS)?,
             registry: registry.clone(),
         };
         metrics.register_single()?;
@@ -91,6 +95,10 @@ impl Metrics {
         self.registry.register(Box::new(self.config_generation.clone()))?;
         self.registry.register(Box::new(self.ranges_age.clone()))?;
         self.registry.register(Box::new(ProcessCollector::for_self()))?;
+        for at in PanicAt::ALL {
+            // From zero on: an alert compares with what was before the first.
+            self.panics.with_label_values(&[at.label()]);
+        }
         let build = Maker(&self.registry).gauge(BUILD_INFO)?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Ok(())
@@ -226,6 +234,11 @@ impl Metrics {
         self.log_dropped.with_label_values(&[log])
     }
 
+    /// Counts a panic.
+    pub(crate) fn panicked(&self, at: PanicAt) {
+        self.panics.with_label_values(&[at.label()]).inc();
+    }
+
     /// Counts a request.
     pub fn request(&self, outcome: &Outcome<'_>) {
         let (host, route) = (outcome.host.unwrap_or(NONE), outcome.route.unwrap_or(NONE));
@@ -350,6 +363,11 @@ const CONFIG_RELOADS: Series = series(
 );
 const LOG_DROPPED: Series =
     series("pullgate_log_dropped_total", "Log lines dropped because their output did not keep up.", &["log"]);
+const PANICS: Series = series(
+    "pullgate_panics_total",
+    "Panics, each a bug, by what they cost: a request, a connection, an accept (one socket), a reload (the configuration before serves on). The process log has the place.",
+    &["at"],
+);
 const BUILD_INFO: Series = series("pullgate_build_info", "Always 1; the version is the label.", &["version"]);
 
 fn opts(series: Series) -> Opts {

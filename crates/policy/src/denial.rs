@@ -32,6 +32,8 @@ macro_rules! reasons {
 }
 
 reasons! {
+    /// The gateway itself is at fault: its code panicked before there was a decision, and nobody passes without one.
+    Panicked = "panicked" => INTERNAL_SERVER_ERROR,
     /// The head of a request is no HTTP: a bare line feed, a control byte, a field that does not parse.
     HeadMalformed = "head_malformed" => BAD_REQUEST,
     /// The head of a request did not arrive within `header_timeout`.
@@ -123,7 +125,8 @@ mod tests {
         let labels: HashSet<_> = Reason::ALL.iter().map(|reason| reason.label()).collect();
         assert_eq!(labels.len(), Reason::ALL.len());
         for reason in Reason::ALL {
-            assert!(reason.status().is_client_error() || reason.status() == StatusCode::LOOP_DETECTED, "{reason}");
+            let own = [Reason::Panicked, Reason::Loop].contains(reason);
+            assert!(reason.status().is_client_error() || own && reason.status().is_server_error(), "{reason}");
         }
     }
 }

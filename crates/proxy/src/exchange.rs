@@ -6,8 +6,8 @@ use http::{StatusCode, Version};
 use pingora::Error;
 use pingora::http::RequestHeader;
 use pingora_proxy::Session;
-use pullgate_metrics::{Outcome, Seen, UpstreamEnd, Used};
-use pullgate_policy::{Action, Facts, Request, RequestId, Ruling};
+use pullgate_metrics::{Metrics, Outcome, PanicAt, Seen, UpstreamEnd, Used};
+use pullgate_policy::{Action, Denial, Facts, Reason, Request, RequestId, Ruling, TrustLevel};
 use rustls_pki_types::UnixTime;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -55,7 +55,7 @@ impl Exchange {
     }
 
     /// Judges the request; from here on the exchange knows where it goes.
-    pub(crate) fn judge(&mut self, site: Arc<Site>, session: &Session, carried: &Carried) {
+    pub(crate) fn judge(&mut self, site: Arc<Site>, session: &Session, carried: &Carried, metrics: &Metrics) {
         let now = self.begun_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let facts = Facts {
             connection: &carried.connection,
@@ -63,7 +63,7 @@ impl Exchange {
             now: UnixTime::since_unix_epoch(now),
             id: self.id,
         };
-        let ruling = site.rules.decide(&facts);
+        let ruling = metrics.survive(PanicAt::Request, || site.rules.decide(&facts)).unwrap_or_else(undecided);
         let forward = match ruling.outcome.as_ref().map(pullgate_policy::Permit::action) {
             Ok(Action::Forward { upstream, .. }) => {
                 site.upstreams.get(*upstream).map(|group| (*upstream, group.turn()))
@@ -155,7 +155,7 @@ impl Exchange {
             denial,
             observed: ruling.map_or(&[], |ruling| &ruling.observed),
             visitor: judged_visitor,
-            trust: ruling.map_or(pullgate_policy::TrustLevel::None, |ruling| ruling.trust),
+            trust: ruling.map_or(TrustLevel::None, |ruling| ruling.trust),
             status: answered(session).map_or(0, |status| status.as_u16()),
             error: error.map(in_words),
             passed_over: self.passed_over(),
@@ -201,6 +201,20 @@ fn in_words(error: &Error) -> String {
     match cause {
         Some(cause) => format!("{source}: {kind}: {}", cause.kind()),
         None => format!("{source}: {kind}"),
+    }
+}
+
+/// The ruling where the decision broke off: nobody passes without one.
+fn undecided() -> Ruling {
+    Ruling {
+        host: None,
+        route: None,
+        visitor: None,
+        trust: TrustLevel::None,
+        observed: Vec::new(),
+        allow: None,
+        ends_connection: false,
+        outcome: Err(Reason::Panicked.into()),
     }
 }
 
@@ -250,12 +264,7 @@ pub(crate) fn judged_target(header: &RequestHeader) -> Option<Vec<u8>> {
 }
 
 /// The outcome of a head that never became a request.
-pub(crate) fn refused_head<'a>(
-    carried: &'a Carried,
-    denial: &'a pullgate_policy::Denial,
-    id: RequestId,
-    site: &Site,
-) -> Outcome<'a> {
+pub(crate) fn refused_head<'a>(carried: &'a Carried, denial: &'a Denial, id: RequestId, site: &Site) -> Outcome<'a> {
     Outcome {
         connection: &carried.connection,
         seen: None,

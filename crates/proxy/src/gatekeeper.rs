@@ -70,7 +70,7 @@ impl ProxyHttp for Gatekeeper {
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
         let carried = Carried::of(session.digest()).ok_or_else(no_facts)?;
         carried.mark_judged();
-        exchange.judge(self.sites.current(), session, carried);
+        exchange.judge(self.sites.current(), session, carried, &self.log.metrics);
         if exchange.ends_connection() {
             carried.end();
             session.set_keepalive(None);
@@ -181,14 +181,14 @@ fn answer_here(exchange: &Exchange) -> Option<OwnAnswer> {
     }
 }
 
-/// Answers and leaves the connection open where the request's body does not stand in the way.
+/// Answers and leaves the connection open where neither the request's body stands in the way nor a fault of our own.
 async fn answer(
     session: &mut Session,
     status: StatusCode,
     location: Option<HeaderValue>,
     edits: &HeaderEdits,
 ) -> Result<()> {
-    if !session.as_downstream_mut().is_body_done() {
+    if !session.as_downstream_mut().is_body_done() || status == StatusCode::INTERNAL_SERVER_ERROR {
         session.set_keepalive(None);
     }
     let (mut head, body) = fixed(status, location)?;

@@ -15,7 +15,7 @@ use pingora_core::server::ShutdownWatch;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::{HttpProxy, http_proxy};
 use pullgate_door::{Arrival, Reception};
-use pullgate_metrics::{AccessLog, Metrics};
+use pullgate_metrics::{AccessLog, Metrics, Outcome, PanicAt};
 use pullgate_policy::{Denial, Reason};
 use std::fmt;
 use std::sync::Arc;
@@ -49,6 +49,21 @@ struct Inner {
     sites: Arc<dyn Sites>,
     log: OutcomeLog,
     ids: RequestIds,
+}
+
+impl Inner {
+    /// Counts and logs a head that never became a request.
+    fn refuse(&self, carried: &Carried, reason: Reason) {
+        let denial = Denial::from(reason);
+        self.log.record(&refused_head(carried, &denial, self.ids.next(), &self.sites.current()));
+    }
+
+    /// Counts and logs a request that a panic ended without an answer; what was known of it is lost.
+    fn broke_off(&self, carried: &Carried) {
+        let denial = Denial::from(Reason::Panicked);
+        let outcome = refused_head(carried, &denial, self.ids.next(), &self.sites.current());
+        self.log.record(&Outcome { status: 0, ..outcome });
+    }
 }
 
 impl fmt::Debug for Http {
@@ -107,7 +122,7 @@ impl Http {
                 Ok(()) => {}
                 Err(NoHead::Gone) => return,
                 Err(NoHead::Refused(reason)) => {
-                    self.refuse(carried, reason);
+                    self.inner.refuse(carried, reason);
                     if let Err(error) = conn.answer_and_close(&raw(reason.status())).await {
                         debug!("a refused head was not answered: {error}");
                     }
@@ -123,9 +138,13 @@ impl Http {
             session.set_read_timeout(Some(limits.body));
             session.set_write_timeout(Some(limits.write));
             let judged = carried.judged();
-            let reused = self.inner.proxy.process_new_http(session, &self.drain).await;
+            let serving = self.inner.proxy.process_new_http(session, &self.drain);
+            let Some(reused) = self.inner.log.metrics.survive_all(PanicAt::Request, serving).await else {
+                self.inner.broke_off(carried);
+                return;
+            };
             if carried.judged() == judged {
-                self.refuse(carried, Reason::HeadMalformed);
+                self.inner.refuse(carried, Reason::HeadMalformed);
             }
             let Some((stream, kept)) = reused.map(ReusedHttpStream::consume) else { return };
             let Ok(next) = stream.into_any().downcast::<Conn>() else { return };
@@ -133,13 +152,6 @@ impl Http {
             turn = Turn::Later;
             settings = kept;
         }
-    }
-
-    /// Counts and logs a head that never became a request.
-    fn refuse(&self, carried: &Carried, reason: Reason) {
-        let denial = Denial::from(reason);
-        let site = self.inner.sites.current();
-        self.inner.log.record(&refused_head(carried, &denial, self.inner.ids.next(), &site));
     }
 
     async fn http2(&self, mut conn: Conn, limits: HttpLimits) {
@@ -151,7 +163,7 @@ impl Http {
         let Some(carried) = Carried::within(&digest) else { return };
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(limits.idle);
-        let front = Arc::new(Http2Front { proxy: Arc::clone(&self.inner.proxy), options, write: limits.write });
+        let front = Arc::new(Http2Front { inner: Arc::clone(&self.inner), options, write: limits.write });
         let (ending, mut ended, mut drain) = (carried.ending(), carried.ending(), self.drain.clone());
         let serving = front.process_new(Box::new(conn), &ending);
         let mut serving = std::pin::pin!(serving);
@@ -182,7 +194,7 @@ impl Reception for Http {
 
 /// One HTTP/2 connection with its listener's options; the proxy behind it is the same for all.
 struct Http2Front {
-    proxy: Arc<HttpProxy<Gatekeeper>>,
+    inner: Arc<Inner>,
     options: HttpServerOptions,
     write: Duration,
 }
@@ -195,7 +207,13 @@ impl HttpServerApp for Http2Front {
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         session.set_write_timeout(Some(self.write));
-        self.proxy.process_new_http(session, shutdown).await
+        let digest = session.digest().and_then(|digest| digest.proxy_digest.clone());
+        let serving = self.inner.proxy.process_new_http(session, shutdown);
+        let served = self.inner.log.metrics.survive_all(PanicAt::Request, serving).await;
+        if let (None, Some(carried)) = (&served, digest.as_deref().and_then(Carried::within)) {
+            self.inner.broke_off(carried);
+        }
+        served.flatten()
     }
 
     fn h2_options(&self) -> Option<H2Options> {

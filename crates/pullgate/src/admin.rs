@@ -1,5 +1,6 @@
 //! The admin listener: `/metrics`, `/-/healthy`, `/-/ready`, `/-/ranges`. GET and HEAD alone, on loopback unless the configuration says otherwise.
 
+use crate::heartbeat::Heartbeat;
 use crate::ranges::{RANGES, Ranges};
 use crate::reload::Succession;
 use http_body_util::Full;
@@ -23,22 +24,24 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after an accept that failed for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until the runtime ends: metrics can be read to the last moment of a drain.
+/// Serves until its runtime ends, which is none of those that serve: it answers when they are stuck, and metrics can be read to the last moment of a drain.
 pub(crate) async fn serve(
     listener: TcpListener,
     metrics: Metrics,
     ready: watch::Receiver<bool>,
     succession: Arc<Succession>,
+    heartbeat: Arc<Heartbeat>,
 ) {
     loop {
         let Ok((io, _)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (metrics, ready, succession) = (metrics.clone(), ready.clone(), Arc::clone(&succession));
+        let (metrics, ready) = (metrics.clone(), ready.clone());
+        let (succession, heartbeat) = (Arc::clone(&succession), Arc::clone(&heartbeat));
         tokio::spawn(async move {
             let service = service_fn(|request: Request<Incoming>| {
-                let answer = answer(&request, &metrics, *ready.borrow(), succession.ranges());
+                let answer = answer(&request, &metrics, *ready.borrow(), heartbeat.is_beating(), succession.ranges());
                 async move { Ok::<_, Infallible>(answer) }
             });
             let mut server = http1::Builder::new();
@@ -50,7 +53,13 @@ pub(crate) async fn serve(
     }
 }
 
-fn answer(request: &Request<Incoming>, metrics: &Metrics, ready: bool, ranges: &Ranges) -> Response<Full<Bytes>> {
+fn answer(
+    request: &Request<Incoming>,
+    metrics: &Metrics,
+    ready: bool,
+    alive: bool,
+    ranges: &Ranges,
+) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD only\n");
         refused.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
@@ -61,7 +70,8 @@ fn answer(request: &Request<Incoming>, metrics: &Metrics, ready: bool, ranges: &
             Ok(series) => text(StatusCode::OK, series),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         },
-        "/-/healthy" => text(StatusCode::OK, "healthy\n"),
+        "/-/healthy" if alive => text(StatusCode::OK, "healthy\n"),
+        "/-/healthy" => text(StatusCode::SERVICE_UNAVAILABLE, "not healthy: the threads that serve are stuck\n"),
         "/-/ready" if ready => text(StatusCode::OK, "ready\n"),
         "/-/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready: draining\n"),
         RANGES => json(StatusCode::OK, ranges.json()),

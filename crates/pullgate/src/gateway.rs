@@ -1,6 +1,8 @@
 //! The gateway itself: a runtime, its listeners and what they share, from start to the end of the drain.
 
+use crate::heartbeat::Heartbeat;
 use crate::listeners::{Listeners, SocketError};
+use crate::logging::LogFile;
 use crate::ranges::{Ranges, keep_fresh};
 use crate::reload::{Fixed, Succession};
 use crate::snapshot::{InForce, Snapshot, SnapshotError};
@@ -28,14 +30,35 @@ use tokio::sync::{mpsc, watch};
 #[derive(Debug)]
 pub struct Gateway {
     threads: Threads,
+    /// The admin listener's own.
+    admin_thread: Threads,
     listeners: Arc<Listeners>,
-    admin: std::net::TcpListener,
+    admin: Arc<std::net::TcpListener>,
+    heartbeat: Arc<Heartbeat>,
     admin_address: SocketAddr,
     metrics: Metrics,
     signals: Signals,
     succession: Arc<Succession>,
     finished: mpsc::Receiver<()>,
     logs: Vec<Sink>,
+    log_file: Option<Arc<LogFile>>,
+}
+
+/// The sockets of a gateway, for the process that is to go on in its place.
+#[derive(Debug)]
+pub(crate) struct Heritage {
+    listeners: Arc<Listeners>,
+    admin: Arc<std::net::TcpListener>,
+    address: SocketAddr,
+}
+
+impl Heritage {
+    /// All of them once more.
+    pub(crate) fn sockets(&self) -> io::Result<Sockets> {
+        let mut all = self.listeners.share()?;
+        all.insert(sockets::admin(self.address), self.admin.try_clone()?);
+        Ok(all)
+    }
 }
 
 /// What tells the parts of a gateway to come to an end.
@@ -88,6 +111,7 @@ impl Gateway {
         let metrics = Metrics::new()?;
         let process_log = logging::start(&config.log, &metrics).map_err(StartError::Log)?;
         let (access, access_log) = logging::access_log(&config.log, system, &metrics).map_err(StartError::Log)?.unzip();
+        let log_file = access_log.as_ref().and_then(|sink| LogFile::of(&config.log, system, sink)).map(Arc::new);
         let logs = access_log.into_iter().chain([process_log]).collect();
         let workers = workers(config.runtime.workers);
         let threads = Threads::start(workers).map_err(StartError::Runtime)?;
@@ -115,19 +139,43 @@ impl Gateway {
         let listeners = Arc::new(Listeners::start(&listeners, passed, serving)?);
         let succession = Succession::new(Arc::clone(&in_force), Arc::clone(&listeners), ranges, fixed, metrics.clone());
         let succession = Arc::new(succession);
-        let scrapes = admin.try_clone().and_then(TcpListener::from_std);
-        let scrapes = scrapes.map_err(|error| StartError::Admin(admin_at, error))?;
-        runtime.spawn(admin::serve(scrapes, metrics.clone(), signals.ready.subscribe(), Arc::clone(&succession)));
+        let admin_thread = Threads::alone("admin").map_err(StartError::Runtime)?;
+        let scrapes = {
+            let _inside = admin_thread.handle().enter();
+            admin.try_clone().and_then(TcpListener::from_std).map_err(|error| StartError::Admin(admin_at, error))?
+        };
+        let heartbeat = Heartbeat::of(&runtime);
+        let (alive, told) = (Arc::clone(&heartbeat), Arc::clone(&succession));
+        admin_thread.handle().spawn(admin::serve(scrapes, metrics.clone(), signals.ready.subscribe(), told, alive));
         runtime.spawn(keep_fresh(Arc::clone(&succession), client));
         info!(address:% = admin_address, workers; "ready");
         drop(inside);
-        Ok(Self { threads, listeners, admin, admin_address, metrics, signals, succession, finished, logs })
+        Ok(Self {
+            threads,
+            admin_thread,
+            listeners,
+            admin: Arc::new(admin),
+            heartbeat,
+            admin_address,
+            metrics,
+            signals,
+            succession,
+            finished,
+            logs,
+            log_file,
+        })
     }
 
     /// What puts another configuration in force, for threads that must not hold the gateway up.
     #[must_use]
     pub fn succession(&self) -> Arc<Succession> {
         Arc::clone(&self.succession)
+    }
+
+    /// What opens the file of the access log anew, after a rotation; none where there is no such file.
+    #[must_use]
+    pub fn log_file(&self) -> Option<Arc<LogFile>> {
+        self.log_file.clone()
     }
 
     /// Where a listener listens, with the port that the system chose.
@@ -142,14 +190,14 @@ impl Gateway {
         self.admin_address
     }
 
-    /// Every socket that it listens on, for a process that is to go on in its place.
-    ///
-    /// # Errors
-    /// When there are no descriptors left.
-    pub fn sockets(&self) -> io::Result<Sockets> {
-        let mut all = self.listeners.share()?;
-        all.insert(sockets::admin(self.admin_address), self.admin.try_clone()?);
-        Ok(all)
+    /// What a process gets that is to go on in this one's place.
+    pub(crate) fn heritage(&self) -> Heritage {
+        Heritage { listeners: Arc::clone(&self.listeners), admin: Arc::clone(&self.admin), address: self.admin_address }
+    }
+
+    /// Whether the threads that serve make progress.
+    pub(crate) fn heartbeat(&self) -> Arc<Heartbeat> {
+        Arc::clone(&self.heartbeat)
     }
 
     /// The series, as `/metrics` shows them.
@@ -165,11 +213,21 @@ impl Gateway {
     }
 
     /// Stops accepting, lets open requests finish within `runtime.drain` or until `hurry` resolves, then ends what is left.
-    pub fn shut_down(mut self, hurry: impl Future<Output = ()>) {
+    pub fn shut_down(self, hurry: impl Future<Output = ()>) {
+        self.drain(Accepting::LastCall, hurry);
+    }
+
+    /// The same for a gateway whose sockets another process serves by now, the admin listener's too: what waits on them is left to that one.
+    pub fn give_way(mut self, hurry: impl Future<Output = ()>) {
+        self.admin_thread.end(LAST_TASKS);
+        self.drain(Accepting::Paused, hurry);
+    }
+
+    fn drain(mut self, last: Accepting, hurry: impl Future<Output = ()>) {
         let limit = self.succession.drain();
         info!(limit:?; "draining: no new connections, open requests finish");
         self.signals.ready.send_replace(false);
-        self.listeners.stop(Accepting::LastCall);
+        self.listeners.stop(last);
         self.signals.drain.send_replace(true);
         let finished = &mut self.finished;
         let left = self.threads.handle().block_on(async {
@@ -193,6 +251,7 @@ impl Gateway {
 
     fn end(mut self) {
         self.threads.end(LAST_TASKS);
+        self.admin_thread.end(LAST_TASKS);
         for log in &self.logs {
             // What cannot be written by then is lost: an output that blocks must not keep a process from its end.
             let _ = log.settle(LAST_LINES);

@@ -1,29 +1,45 @@
 //! Pullgate as a library: [`load`] a configuration, [`Gateway::start`] it, and everything around it that has effects.
 
 mod admin;
+mod control;
 mod demo;
 mod gateway;
+mod harden;
 mod healthcheck;
+mod heartbeat;
 mod listeners;
 mod logging;
+mod process;
 mod ranges;
 mod reload;
+mod running;
 mod signals;
 mod snapshot;
 mod sockets;
-pub mod state_dir;
+mod state_dir;
+mod systemd;
 mod threads;
+mod upgrade;
+mod watch;
 mod world;
 mod would_refuse;
 
+pub use control::ControlError;
 pub use demo::{Demo, DemoError};
 pub use gateway::{Gateway, StartError};
+pub use harden::harden;
 pub use healthcheck::{AdminError, healthcheck};
+pub use heartbeat::Heartbeat;
 pub use listeners::SocketError;
+pub use logging::LogFile;
+pub use process::{Beginning, RunError, run};
 pub use ranges::{Difference, DifferenceError, RangesReport, RangesReportError, difference, ranges_in_force};
 pub use reload::{ReloadError, Reloaded, Succession};
+pub use running::{Applied, AskError, Upgraded, reload, upgrade};
 pub use signals::{Signals, Told};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use sockets::Sockets;
+pub use upgrade::TakeOverError;
+pub use watch::Files;
 pub use world::{LoadError, Loaded, System, Warnings, load};
 pub use would_refuse::{HostReport, Report, WouldRefuseError, would_refuse};

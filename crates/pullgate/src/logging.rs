@@ -6,16 +6,18 @@ use log::kv::{Key, Value, VisitSource};
 use log::{LevelFilter, Record};
 use pullgate_config::{AccessLog as Destination, Log, LogFormat, LogLevel};
 use pullgate_metrics::{AccessLog, Form, Metrics, Sink};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::time::SystemTime;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// The access log of a gateway with its sink; none where it is off.
 pub(crate) fn access_log(log: &Log, system: &System, metrics: &Metrics) -> io::Result<Option<(AccessLog, Sink)>> {
     let out: Box<dyn Write + Send> = match &log.access {
         Destination::Off => return Ok(None),
-        Destination::Stdout => Box::new(io::stdout()),
-        Destination::File(path) => Box::new(OpenOptions::new().create(true).append(true).open(system.path(path))?),
+        Destination::Stdout => Box::new(unbuffered(&io::stdout())?),
+        Destination::File(path) => Box::new(append_to(&system.path(path))?),
     };
     let sink = Sink::start("access-log", out, metrics.log_dropped("access"))?;
     let form = match log.format {
@@ -27,7 +29,7 @@ pub(crate) fn access_log(log: &Log, system: &System, metrics: &Metrics) -> io::R
 
 /// Starts the process log. It never makes anybody wait: lines that standard error does not take are dropped and counted.
 pub(crate) fn start(log: &Log, metrics: &Metrics) -> io::Result<Sink> {
-    let sink = Sink::start("process-log", Box::new(io::stderr()), metrics.log_dropped("process"))?;
+    let sink = Sink::start("process-log", Box::new(unbuffered(&io::stderr())?), metrics.log_dropped("process"))?;
     let json = log.format == LogFormat::Json;
     let mut builder = Builder::new();
     // The level is the log crate's own, which a reload can change.
@@ -58,6 +60,47 @@ fn filter(level: LogLevel) -> LevelFilter {
         LogLevel::Info => LevelFilter::Info,
         LogLevel::Debug => LevelFilter::Debug,
         LogLevel::Trace => LevelFilter::Trace,
+    }
+}
+
+/// A standard stream without the library's own buffer, which would hide what was not written.
+fn unbuffered(stream: &impl AsFd) -> io::Result<File> {
+    Ok(File::from(stream.as_fd().try_clone_to_owned()?))
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// How long the queue of a log may take to have room for a new output.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An access log that is a file, which a rotation may move away.
+#[derive(Debug)]
+pub struct LogFile {
+    path: PathBuf,
+    sink: Sink,
+}
+
+impl LogFile {
+    /// The file of an access log; none where it is none.
+    pub(crate) fn of(log: &Log, system: &System, sink: &Sink) -> Option<Self> {
+        let Destination::File(path) = &log.access else { return None };
+        Some(Self { path: system.path(path), sink: sink.clone() })
+    }
+
+    /// Opens the path anew: what is logged from now on stands in the file that has this name now.
+    fn reopen(&self) -> io::Result<()> {
+        let file = append_to(&self.path)?;
+        if self.sink.redirect(Box::new(file), PATIENCE) { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
+    }
+
+    /// The same, with the outcome in the process log.
+    pub fn reopen_and_tell(&self) {
+        match self.reopen() {
+            Ok(()) => log::info!("access log opened anew"),
+            Err(error) => log::error!("the access log cannot be opened anew and goes where it went: {error}"),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 use pullgate::{
-    Demo, Gateway, LoadError, Loaded, Reloaded, Signals, Succession, System, Told, difference, healthcheck, load,
+    Applied, AskError, Beginning, Demo, LoadError, Loaded, RunError, System, Upgraded, difference, healthcheck, load,
     ranges_in_force, would_refuse,
 };
 use pullgate_config::Config;
@@ -26,10 +26,32 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve until SIGTERM (drains open requests) or SIGINT (stops at once); SIGHUP loads the configuration again
+    /// Serve until SIGTERM (drains open requests) or SIGINT (stops at once); SIGHUP loads the configuration again; SIGUSR1 opens the access log's file anew
     Run {
         #[command(flatten)]
         config: ConfigFile,
+        /// Go on with the sockets of the gateway that runs, which ends once this one serves
+        #[arg(long)]
+        take_over: bool,
+    },
+    /// Have the running gateway load its configuration again: exit code 2 if it refuses, and then nothing has changed
+    Reload {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// How to report
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Have another process take over from the running gateway, without a moment in which nobody listens
+    Upgrade {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The program to start, in place of this one
+        #[arg(long, value_name = "FILE")]
+        program: Option<PathBuf>,
+        /// How to report
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
     },
     /// Load a configuration and every file it names, and report all problems at once
     Check {
@@ -95,7 +117,9 @@ const BAD_CONFIGURATION: u8 = 2;
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Run { config } => run(&config.config),
+        Command::Run { config, take_over } => run(&config.config, take_over),
+        Command::Reload { config, format } => reload(&config.config, format),
+        Command::Upgrade { config, program, format } => upgrade(&config.config, program, format),
         Command::Check { config, format, would_refuse: false } => Ok(check(&config.config, format)),
         Command::Check { config, format, would_refuse: true } => observed(&config.config, format),
         Command::Healthcheck { config, address } => ready(&config.config, address),
@@ -108,48 +132,42 @@ fn main() -> ExitCode {
     })
 }
 
-fn run(file: &Path) -> anyhow::Result<ExitCode> {
-    let config = match load(file) {
-        Ok(Loaded { config, warnings }) => {
-            eprint!("{warnings}");
-            config
-        }
-        Err(error) => return Ok(refused(&error)),
-    };
-    let gateway = Gateway::start(config, &System::beside(file))?;
-    let mut signals = {
-        let _inside = gateway.handle().enter();
-        Signals::listen().context("signals cannot be received")?
-    };
-    loop {
-        match gateway.handle().clone().block_on(signals.next()) {
-            // On a thread of its own: a file system or resolver that hangs must not keep a signal from being heard.
-            Told::Reload => {
-                let (succession, file) = (gateway.succession(), file.to_owned());
-                gateway.handle().spawn_blocking(move || reload(&succession, &file));
-            }
-            Told::Drain => {
-                gateway.shut_down(async move { signals.end().await });
-                return Ok(ExitCode::SUCCESS);
-            }
-            Told::Stop => {
-                gateway.stop();
-                return Ok(ExitCode::SUCCESS);
-            }
-        }
+fn run(file: &Path, take_over: bool) -> anyhow::Result<ExitCode> {
+    match pullgate::run(file, if take_over { Beginning::TakeOver } else { Beginning::Fresh }) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(RunError::Load(error)) => Ok(refused(&error)),
+        Err(error) => Err(error.into()),
     }
 }
 
-fn reload(succession: &Succession, file: &Path) {
-    match succession.reload(file) {
-        Ok(Reloaded { generation, warnings }) => {
-            for warning in warnings.list() {
-                log::warn!(key = warning.key.as_str(), line = warning.at.line; "{}", warning.message);
-            }
-            log::info!(generation; "configuration applied");
+fn reload(file: &Path, format: Format) -> anyhow::Result<ExitCode> {
+    match (pullgate::reload(file), format) {
+        (Ok(Applied { file, generation, warnings }), Format::Text) => {
+            println!("{warnings}{}: in force as generation {generation}", file.display());
         }
-        Err(error) => log::error!("configuration refused, the one before serves on: {:#}", anyhow::Error::new(error)),
+        (Ok(Applied { file, generation, warnings }), Format::Json) => {
+            println!("{}", json!({"file": file, "applied": true, "generation": generation, "warnings": warnings}));
+        }
+        (Err(AskError::Refused { why, configuration }), format) => {
+            match format {
+                Format::Text => eprintln!("{why}\npullgate: nothing has changed: the configuration before serves on"),
+                Format::Json => println!("{}", json!({"applied": false, "problem": why})),
+            }
+            return Ok(ExitCode::from(if configuration { BAD_CONFIGURATION } else { FAILED }));
+        }
+        (Err(error), _) => return Err(error.into()),
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn upgrade(file: &Path, program: Option<PathBuf>, format: Format) -> anyhow::Result<ExitCode> {
+    let program = program.map_or_else(std::env::current_exe, std::path::absolute).context("which program?")?;
+    let Upgraded { process, before } = pullgate::upgrade(file, &program).context("nothing has changed")?;
+    match format {
+        Format::Text => println!("process {process} serves, process {before} finishes what is open and ends"),
+        Format::Json => println!("{}", json!({"process": process, "before": before})),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn refused(error: &LoadError) -> ExitCode {
@@ -159,7 +177,7 @@ fn refused(error: &LoadError) -> ExitCode {
 
 fn check(file: &Path, format: Format) -> ExitCode {
     match (load(file), format) {
-        (Ok(Loaded { config, warnings }), Format::Text) => {
+        (Ok(Loaded { config, warnings, .. }), Format::Text) => {
             print!("{warnings}");
             println!("{}: ok: {}", file.display(), summary(&config));
             ExitCode::SUCCESS

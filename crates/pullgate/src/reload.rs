@@ -1,15 +1,18 @@
 //! A new configuration in the place of the one that serves, or the old one on and the reason why.
 
+use crate::control::message::Answer;
 use crate::listeners::{Listeners, SocketError};
-use crate::logging;
+use crate::process::{in_full, tell_refused};
 use crate::ranges::Ranges;
 use crate::snapshot::{InForce, Snapshot, SnapshotError};
+use crate::watch::Files;
 use crate::world::{LoadError, Loaded, Warnings, load_again};
+use crate::{logging, systemd};
 use pullgate_config::{Admin, Config, Log, Runtime};
 use pullgate_metrics::{Metrics, ReloadOutcome};
 use std::net::IpAddr;
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +52,8 @@ pub struct Succession {
     metrics: Metrics,
     /// How long a drain may take, in milliseconds, as the configuration in force says.
     drain: AtomicU64,
+    /// Whether the configuration in force wants its files observed.
+    watch: AtomicBool,
     /// Held while one generation follows another.
     turn: Mutex<()>,
 }
@@ -71,7 +76,8 @@ impl Succession {
         metrics: Metrics,
     ) -> Self {
         let drain = AtomicU64::new(milliseconds(fixed.runtime.drain));
-        Self { in_force, listeners, ranges, fixed, metrics, drain, turn: Mutex::new(()) }
+        let watch = AtomicBool::new(fixed.runtime.watch);
+        Self { in_force, listeners, ranges, fixed, metrics, drain, watch, turn: Mutex::new(()) }
     }
 
     /// How long open requests may finish when the gateway ends.
@@ -108,15 +114,21 @@ impl Succession {
     /// # Errors
     /// Why the configuration before stays in force.
     pub fn reload(&self, file: &Path) -> Result<Reloaded, ReloadError> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = self.follow(file);
-        self.metrics.reload(if result.is_ok() { ReloadOutcome::Applied } else { ReloadOutcome::Refused });
-        result
+        self.reload_noting(file).0
     }
 
-    fn follow(&self, file: &Path) -> Result<Reloaded, ReloadError> {
+    /// The same, with the files that were looked at.
+    fn reload_noting(&self, file: &Path) -> (Result<Reloaded, ReloadError>, Files) {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.in_force.snapshot();
-        let Loaded { mut config, warnings } = load_again(file, before.digests())?;
+        let (loaded, files) = load_again(file, before.digests());
+        let result = loaded.map_err(ReloadError::from).and_then(|loaded| self.follow(loaded, &before));
+        self.metrics.reload(if result.is_ok() { ReloadOutcome::Applied } else { ReloadOutcome::Refused });
+        (result, files)
+    }
+
+    fn follow(&self, loaded: Loaded, before: &Snapshot) -> Result<Reloaded, ReloadError> {
+        let Loaded { mut config, warnings, files: _ } = loaded;
         let asked = Fixed::of(&config);
         let changed = self.fixed.changes(&asked);
         if !changed.is_empty() {
@@ -124,13 +136,78 @@ impl Succession {
         }
         let listeners = config.listeners.clone();
         let known = self.ranges.follow(&mut config);
-        let snapshot = Arc::new(Snapshot::new(config, Some(&before))?);
+        let snapshot = Arc::new(Snapshot::new(config, Some(before))?);
         self.listeners.follow(&listeners, || self.in_force.replace(Arc::clone(&snapshot)))?;
         self.ranges.adopt(known);
         self.drain.store(milliseconds(asked.runtime.drain), Ordering::Relaxed);
+        self.watch.store(asked.runtime.watch, Ordering::Relaxed);
         logging::level(asked.log.level);
-        snapshot.show(&self.metrics, Some(&before));
+        snapshot.show(&self.metrics, Some(before));
         Ok(Reloaded { generation: snapshot.generation(), warnings })
+    }
+}
+
+/// Loads a file's configuration again, for whoever asks: a signal, the control socket, or a change of a file.
+#[derive(Debug)]
+pub(crate) struct Reloader {
+    succession: Arc<Succession>,
+    file: PathBuf,
+    /// The files of the last configuration that was looked at, as they were then.
+    files: Mutex<Files>,
+}
+
+impl Reloader {
+    pub(crate) fn new(succession: Arc<Succession>, file: &Path, files: Files) -> Self {
+        Self { succession, file: file.to_owned(), files: Mutex::new(files) }
+    }
+
+    /// The configuration's file.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The folder of the process's state, as it is written.
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.succession.fixed.runtime.state_dir.clone()
+    }
+
+    /// The files to observe; none where the configuration in force does not want it.
+    pub(crate) fn files(&self) -> Option<Files> {
+        let files = || self.files.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.succession.watch.load(Ordering::Relaxed).then(files)
+    }
+
+    fn reload(&self) -> Result<Reloaded, ReloadError> {
+        systemd::reloading();
+        let (result, files) = self.succession.reload_noting(&self.file);
+        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
+        systemd::ready();
+        match &result {
+            Ok(Reloaded { generation, warnings }) => {
+                for warning in warnings.list() {
+                    log::warn!(key = warning.key.as_str(), line = warning.at.line; "{}", warning.message);
+                }
+                log::info!(generation = *generation; "configuration applied");
+            }
+            Err(error) => tell_refused(error),
+        }
+        result
+    }
+
+    /// Loads it again, with the outcome in the process log.
+    pub(crate) fn reload_and_tell(&self) {
+        // The log has it.
+        let _ = self.reload();
+    }
+
+    /// Loads it again, with the outcome as an answer.
+    pub(crate) fn answer(&self) -> Answer {
+        match self.reload() {
+            Ok(Reloaded { generation, warnings }) => {
+                Answer::Applied { file: self.file.clone(), generation, warnings: warnings.to_string() }
+            }
+            Err(error) => Answer::Refused { why: in_full(&error), configuration: true },
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub enum StateDirError {
 ///
 /// # Errors
 /// When it cannot be made, or others can write in it.
-pub fn open(path: &Path) -> Result<(), StateDirError> {
+pub(crate) fn open(path: &Path) -> Result<(), StateDirError> {
     let name = || path.display().to_string();
     let unusable = |error| StateDirError::Unusable(name(), error);
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;

@@ -34,11 +34,16 @@ impl Threads {
                 Builder::new_multi_thread().worker_threads(count.get()).thread_name(NAME).enable_all().build()?;
             return Ok(Self { handle: runtime.handle().clone(), driver: Some(Driver::Shared(runtime)) });
         }
-        let runtime = Builder::new_current_thread().thread_name(NAME).enable_all().build()?;
+        Self::alone(NAME)
+    }
+
+    /// Starts one thread with a name of its own.
+    pub(crate) fn alone(name: &str) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().thread_name(name).enable_all().build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let (ending, ended) = channel();
-        std::thread::Builder::new().name(NAME.to_owned()).spawn(move || {
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             // Resolves when the sender speaks or is gone; either is the end.
             let _ = runtime.block_on(stopped);
             runtime.shutdown_background();

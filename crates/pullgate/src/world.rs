@@ -1,5 +1,6 @@
 //! The outside of a configuration: this process's clock, environment, files and resolver.
 
+use crate::watch::Files;
 use ipnet::IpNet;
 use pullgate_cloudflare::{Client, ClientError};
 use pullgate_config::{CertificateCheck, CertificateFault, Config, Problem, Problems, Severity, World};
@@ -12,7 +13,7 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The system that this process runs on; relative paths count from `folder`.
 #[derive(Debug, Clone)]
@@ -22,13 +23,20 @@ pub struct System {
     in_force: Option<Arc<HashSet<[u8; 32]>>>,
     /// What fetches ranges, where it is another than the usual one.
     client: Option<Client>,
+    /// What was read.
+    read: Arc<Mutex<Files>>,
 }
 
 impl System {
     /// The system as a configuration file sees it: relative paths count from the file's folder.
     #[must_use]
     pub fn beside(file: &Path) -> Self {
-        Self { folder: file.parent().map(Path::to_path_buf).unwrap_or_default(), in_force: None, client: None }
+        Self {
+            folder: file.parent().map(Path::to_path_buf).unwrap_or_default(),
+            in_force: None,
+            client: None,
+            read: Arc::default(),
+        }
     }
 
     /// The same with a client of one's own for the ranges: other CAs, other limits.
@@ -47,6 +55,10 @@ impl System {
     pub fn path(&self, written: &Path) -> PathBuf {
         self.folder.join(written)
     }
+
+    fn note(&self, path: &Path) {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).note(path);
+    }
 }
 
 impl World for System {
@@ -59,7 +71,9 @@ impl World for System {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        std::fs::read(self.path(path))
+        let path = self.path(path);
+        self.note(&path);
+        std::fs::read(path)
     }
 
     fn resolve(&self, server: &str) -> io::Result<SocketAddr> {
@@ -120,6 +134,8 @@ pub struct Loaded {
     pub config: Config,
     /// What deserves a look.
     pub warnings: Warnings,
+    /// The files that it was read from, as they were then.
+    pub files: Files,
 }
 
 /// What deserves a look in a configuration that can be used; shown with the lines that it is about.
@@ -154,15 +170,28 @@ pub fn load(file: &Path) -> Result<Loaded, LoadError> {
     load_with(file, &System::beside(file))
 }
 
-/// The same to replace a configuration of which this is in force: anything else that has run out is a problem then.
-pub(crate) fn load_again(file: &Path, in_force: Arc<HashSet<[u8; 32]>>) -> Result<Loaded, LoadError> {
-    load_with(file, &System { in_force: Some(in_force), ..System::beside(file) })
+/// The same to replace a configuration of which this is in force: anything else that has run out is a problem then. With the files that
+/// were looked at, whatever came of it.
+pub(crate) fn load_again(file: &Path, in_force: Arc<HashSet<[u8; 32]>>) -> (Result<Loaded, LoadError>, Files) {
+    let system = System { in_force: Some(in_force), ..System::beside(file) };
+    let loaded = load_with(file, &system);
+    let files = system.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    (loaded, files)
 }
 
 fn load_with(file: &Path, system: &System) -> Result<Loaded, LoadError> {
+    system.note(file);
     let text =
         std::fs::read_to_string(file).map_err(|source| LoadError::Unreadable { path: file.to_owned(), source })?;
     let name = file.display().to_string();
     let loaded = pullgate_config::load(&name, &text, system).map_err(LoadError::Problems)?;
-    Ok(Loaded { config: loaded.config, warnings: Warnings { file: name, text, list: loaded.warnings } })
+    let files = system.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    Ok(Loaded { config: loaded.config, warnings: Warnings { file: name, text, list: loaded.warnings }, files })
+}
+
+/// The `state_dir` of a configuration file, whatever else is wrong with it.
+pub(crate) fn state_dir(file: &Path) -> PathBuf {
+    let system = System::beside(file);
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    system.path(&pullgate_config::state_dir(&text, &system))
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// The binary beside this test's own folder.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let path = test.parent().and_then(Path::parent).unwrap().join("pullgate");
     assert!(path.exists(), "{} is missing: run `make test`, or `cargo build` first", path.display());
@@ -58,14 +58,19 @@ pub(crate) async fn metrics_show(admin: &str, expected: &str) {
     }
 }
 
+/// The command that serves a configuration.
+pub(crate) fn run(file: &Path) -> Command {
+    let mut command = Command::new(binary());
+    command.args(["run", "--config"]).arg(file);
+    command
+}
+
 /// A running binary that ends with its test.
 pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
     pub(crate) fn start(file: &Path) -> Self {
-        let mut command = Command::new(binary());
-        command.args(["run", "--config"]).arg(file).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self(command.spawn().unwrap())
+        Self(run(file).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
     pub(crate) fn signal(&self, name: &str) {

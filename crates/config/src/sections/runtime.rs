@@ -25,7 +25,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Read<Runtime> {
 }
 
 /// Where the state is, unless the configuration says otherwise.
-const STATE_DIR: &str = "/var/lib/pullgate";
+pub(crate) const STATE_DIR: &str = "/var/lib/pullgate";
 
 fn state_dir(entry: &Entry<'_>) -> Read<PathBuf> {
     entry.parsed(|text| match text {
