@@ -57,7 +57,7 @@ fn host(number: usize) -> Host {
 fn decide(criterion: &mut Criterion) {
     let admissions = Arc::new(Admissions::default());
     let rules = Rules {
-        hosts: HostTable::new((0..100).map(host).collect()).unwrap(),
+        hosts: Arc::new(HostTable::new((0..100).map(host).collect()).unwrap()),
         listener_hosts: HashMap::new(),
         admissions: Arc::clone(&admissions),
     };

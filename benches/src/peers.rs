@@ -165,7 +165,7 @@ pub fn pullgate(ground: &Ground, binary: &Path, origin: SocketAddr) -> Peer {
 runtime: {{workers: 1}}
 admin: {{address: '{admin}'}}
 log: {{level: error, access: pullgate-access.log}}
-cloudflare: {{ranges: {{extra: [127.0.1.0/24]}}}}
+cloudflare: {{ranges: {{source: builtin, extra: [127.0.1.0/24]}}}}
 listeners:
   - {{name: https, address: '{address}'}}
 hosts:

@@ -4,6 +4,7 @@ use crate::client::{H1, H2, Refused, Sessions, Tls, Versions};
 use crate::origin::Origin;
 use crate::pki::{Authority, Identity};
 use pullgate::{Gateway, LoadError, System, load};
+use pullgate_cloudflare::Client;
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -51,7 +52,7 @@ const HEAD: &str = "version: 1
 runtime: {workers: 2, drain: 5s, state_dir: state}
 admin: {address: '127.0.0.1:0'}
 log: {level: warn, access: access.log}
-cloudflare: {ranges: {extra: [127.0.1.0/24]}}
+cloudflare: {ranges: {source: builtin, extra: [127.0.1.0/24]}}
 ";
 
 const LISTENERS: &str = "listeners:
@@ -177,6 +178,15 @@ impl Stage {
         let origin = Origin::start().await;
         let file = props.write(&recipe, &origin.address().to_string());
         let gateway = start(&file).await.unwrap_or_else(|error| panic!("{error}"));
+        let edge = props.edge();
+        Self { props, origin, gateway, edge }
+    }
+
+    /// The same with a client of the scenario's own for the ranges.
+    pub async fn fetching(props: Props, recipe: Recipe, client: Client) -> Self {
+        let origin = Origin::start().await;
+        let file = props.write(&recipe, &origin.address().to_string());
+        let gateway = start_fetching(&file, Some(client)).await.unwrap_or_else(|error| panic!("{error}"));
         let edge = props.edge();
         Self { props, origin, gateway, edge }
     }
@@ -308,10 +318,17 @@ impl Stage {
 
 /// Loads and starts a gateway beside the test's own runtime.
 pub async fn start(file: &Path) -> Result<Gateway, String> {
+    start_fetching(file, None).await
+}
+
+/// The same with a client of the scenario's own for the ranges.
+pub async fn start_fetching(file: &Path, client: Option<Client>) -> Result<Gateway, String> {
     let file = file.to_owned();
     let started = tokio::task::spawn_blocking(move || {
         let loaded = load(&file).map_err(|error| error.to_string())?;
-        Gateway::start(loaded.config, &System::beside(&file))
+        let system = System::beside(&file);
+        let system = client.map_or(system.clone(), |client| system.fetching_with(client));
+        Gateway::start(loaded.config, &system)
             .map_err(|error| format!("{error}: {:?}", std::error::Error::source(&error)))
     });
     started.await.unwrap()

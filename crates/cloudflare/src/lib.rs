@@ -1,3 +1,6 @@
-//! Client of Cloudflare's API. So far: the formats in which Cloudflare publishes its address ranges.
+//! Client of Cloudflare's API. So far: the address ranges, the formats they are published in and the way to fetch them.
 
+mod client;
 pub mod ranges;
+
+pub use client::{Client, ClientError, FetchError, Fetched, Limits};

@@ -1,6 +1,9 @@
 //! The resolved configuration: every name looked up, every value typed, nothing left to check.
 
+use http::Uri;
+use ipnet::IpNet;
 use pullgate_policy::hosts::HostName;
+use pullgate_policy::ranges::Partner;
 use pullgate_policy::{self as policy, Networks};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -19,8 +22,8 @@ pub struct Config {
     pub admin: Admin,
     /// Process log and access log.
     pub log: Log,
-    /// What counts as Cloudflare: the range list and `extra`.
-    pub cloudflare: Networks,
+    /// What counts as Cloudflare.
+    pub cloudflare: Cloudflare,
     /// The listeners.
     pub listeners: Vec<Listener>,
     /// TLS for all hosts.
@@ -44,6 +47,53 @@ pub struct Runtime {
     pub state_dir: PathBuf,
     /// Whether the configuration is loaded again when it, or a file that it names, has changed.
     pub watch: bool,
+}
+
+/// Section `cloudflare`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cloudflare {
+    /// Where the list of ranges comes from.
+    pub source: RangesSource,
+    /// The list to begin with: from the file, or compiled in until another one is known.
+    pub list: Vec<IpNet>,
+    /// What counts as Cloudflare besides the list.
+    pub extra: Vec<IpNet>,
+}
+
+/// Where the list of ranges comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RangesSource {
+    /// It is compiled in.
+    Builtin,
+    /// From a file, which is read whenever the configuration is.
+    File(PathBuf),
+    /// From Cloudflare's API, or a mirror of it, again and again.
+    Api(RangesFeed),
+}
+
+/// Where ranges are fetched, and how they come into force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RangesFeed {
+    /// `https`, or `http` on this machine.
+    pub url: Uri,
+    /// The networks of partners that count too.
+    pub partners: Vec<Partner>,
+    /// Between two fetches.
+    pub refresh: Duration,
+    /// How long a prefix counts after it was removed.
+    pub removal_grace: Duration,
+}
+
+impl Default for RangesFeed {
+    /// Cloudflare's own API, which asks for no token; the list changes a few times a year.
+    fn default() -> Self {
+        Self {
+            url: Uri::from_static("https://api.cloudflare.com/client/v4/ips"),
+            partners: Vec::new(),
+            refresh: Duration::from_secs(60 * 60),
+            removal_grace: Duration::from_secs(24 * 60 * 60),
+        }
+    }
 }
 
 /// Section `admin`.

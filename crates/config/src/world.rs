@@ -1,6 +1,7 @@
 //! What loading a configuration needs from outside, so that the rest of this crate is pure.
 
 use ipnet::IpNet;
+use pullgate_policy::ranges::Partner;
 use rustls_pki_types::UnixTime;
 use std::io;
 use std::net::SocketAddr;
@@ -41,11 +42,11 @@ pub trait World {
         ocsp: Option<&[u8]>,
     ) -> Result<CertificateCheck, CertificateFault>;
 
-    /// A list of Cloudflare's ranges, as text or as the API's saved answer.
+    /// A list of Cloudflare's ranges, as text or as the API's saved answer, with those of the partners that are wanted.
     ///
     /// # Errors
     /// Why the list is not taken.
-    fn ranges(&self, list: &[u8]) -> Result<Vec<IpNet>, String>;
+    fn ranges(&self, list: &[u8], partners: &[Partner]) -> Result<Vec<IpNet>, String>;
 }
 
 /// What a fitting pair says of itself.

@@ -13,7 +13,7 @@ pub struct Gate {
     /// The rules, for the host table and for who may connect.
     pub rules: Arc<Rules>,
     /// TLS by host index; none for a host that no `https` listener serves.
-    pub tls: Vec<Option<HostTls>>,
+    pub tls: Arc<[Option<HostTls>]>,
     /// How each listener takes connections, by its name.
     pub entrances: HashMap<Arc<str>, Arc<Entrance>>,
 }

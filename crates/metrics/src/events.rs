@@ -83,6 +83,64 @@ impl PanicAt {
     }
 }
 
+/// What became of an attempt to learn Cloudflare's ranges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefreshOutcome {
+    /// Another list came and was taken.
+    Updated,
+    /// The list is the one that is known.
+    Unchanged,
+    /// There was an answer, and it was no list that could be right.
+    Refused,
+    /// There was no answer.
+    Failed,
+}
+
+impl RefreshOutcome {
+    /// Every outcome there is.
+    pub const ALL: [Self; 4] = [Self::Updated, Self::Unchanged, Self::Refused, Self::Failed];
+
+    /// The label in logs and metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Updated => "updated",
+            Self::Unchanged => "unchanged",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Where the list of ranges in force comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RangesOrigin {
+    /// It is compiled in.
+    Builtin,
+    /// The operator's file.
+    File,
+    /// Fetched by this process.
+    Api,
+    /// Fetched by an earlier process, and kept in `runtime.state_dir`.
+    LastGood,
+}
+
+impl RangesOrigin {
+    /// Every origin there is.
+    pub const ALL: [Self; 4] = [Self::Builtin, Self::File, Self::Api, Self::LastGood];
+
+    /// The label in logs and metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Builtin => "builtin",
+            Self::File => "file",
+            Self::Api => "api",
+            Self::LastGood => "last_good",
+        }
+    }
+}
+
 /// The end of validity of something that the configuration names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expiry {

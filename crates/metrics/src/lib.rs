@@ -8,7 +8,9 @@ mod series;
 mod sink;
 
 pub use access_log::{AccessLog, Form, rfc3339};
-pub use events::{ConnectionOutcome, Expiry, ExpiryKind, HandshakeOutcome, PanicAt, ReloadOutcome};
+pub use events::{
+    ConnectionOutcome, Expiry, ExpiryKind, HandshakeOutcome, PanicAt, RangesOrigin, RefreshOutcome, ReloadOutcome,
+};
 pub use outcome::{Outcome, Seen, UpstreamEnd, Used};
 pub use prometheus::IntGauge as OpenGauge;
 pub use series::{Metrics, MetricsError};

@@ -1,6 +1,8 @@
 //! Every series that `/metrics` shows, with its help text: the one place that documents them.
 
-use crate::events::{ConnectionOutcome, Expiry, HandshakeOutcome, PanicAt, ReloadOutcome};
+use crate::events::{
+    ConnectionOutcome, Expiry, HandshakeOutcome, PanicAt, RangesOrigin, RefreshOutcome, ReloadOutcome,
+};
 use crate::outcome::{Outcome, Seen};
 use http::Method;
 use prometheus::process_collector::ProcessCollector;
@@ -11,7 +13,9 @@ use prometheus::{
 use pullgate_policy::decide;
 use pullgate_policy::origin_pull::{Cause, Verdict};
 use pullgate_policy::{Reason, TrustLevel};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 /// The registry and its series. Labels come from the configuration or from closed enums, never from a request.
 #[derive(Debug, Clone)]
@@ -27,6 +31,10 @@ pub struct Metrics {
     policy_decisions: IntCounterVec,
     upstream_requests: IntCounterVec,
     ranges_prefixes: IntGaugeVec,
+    ranges_age: IntGauge,
+    ranges_since: Arc<AtomicU64>,
+    ranges_source: IntGaugeVec,
+    ranges_refreshes: IntCounterVec,
     certificate_not_after: IntGaugeVec,
     config_generation: IntGauge,
     config_info: IntGaugeVec,
@@ -65,6 +73,10 @@ impl Metrics {
             policy_decisions: make.counter(POLICY_DECISIONS)?,
             upstream_requests: make.counter(UPSTREAM_REQUESTS)?,
             ranges_prefixes: make.gauge(RANGES_PREFIXES)?,
+            ranges_age: IntGauge::with_opts(opts(RANGES_AGE))?,
+            ranges_since: Arc::default(),
+            ranges_source: make.gauge(RANGES_SOURCE)?,
+            ranges_refreshes: make.counter(RANGES_REFRESHES)?,
             certificate_not_after: make.gauge(CERTIFICATE_NOT_AFTER)?,
             config_generation: IntGauge::with_opts(opts(CONFIG_GENERATION))?,
             config_info: make.gauge(CONFIG_INFO)?,
@@ -81,6 +93,7 @@ impl Metrics {
         self.registry.register(Box::new(self.handshake_duration.clone()))?;
         self.registry.register(Box::new(self.request_duration.clone()))?;
         self.registry.register(Box::new(self.config_generation.clone()))?;
+        self.registry.register(Box::new(self.ranges_age.clone()))?;
         self.registry.register(Box::new(ProcessCollector::for_self()))?;
         for at in PanicAt::ALL {
             // From zero on: an alert compares with what was before the first.
@@ -96,6 +109,8 @@ impl Metrics {
     /// # Errors
     /// When a series does not encode, which is a bug.
     pub fn render(&self) -> Result<String, MetricsError> {
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+        self.ranges_age.set(signed(now.saturating_sub(self.ranges_since.load(Ordering::Relaxed))));
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
@@ -163,6 +178,19 @@ impl Metrics {
         for (family, count) in [("ipv4", ipv4), ("ipv6", ipv6)] {
             self.ranges_prefixes.with_label_values(&[family]).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
+    }
+
+    /// Shows where the list of ranges in force comes from, and when it was last known to be right, in seconds since 1970.
+    pub fn ranges_from(&self, origin: RangesOrigin, since: u64) {
+        for other in RangesOrigin::ALL {
+            self.ranges_source.with_label_values(&[other.label()]).set((other == origin).into());
+        }
+        self.ranges_since.store(since, Ordering::Relaxed);
+    }
+
+    /// Counts an attempt to learn the ranges.
+    pub fn ranges_refresh(&self, outcome: RefreshOutcome) {
+        self.ranges_refreshes.with_label_values(&[outcome.label()]).inc();
     }
 
     /// Shows when the origin-pull leaf last accepted on a host ends, in seconds since 1970.
@@ -301,6 +329,21 @@ const UPSTREAM_REQUESTS: Series = series(
 );
 const RANGES_PREFIXES: Series =
     series("pullgate_ranges_prefixes", "Prefixes that count as Cloudflare, `ranges.extra` included.", &["family"]);
+const RANGES_AGE: Series = series(
+    "pullgate_ranges_age_seconds",
+    "Since the list of ranges in force was last known to be right: fetched or found unchanged, read from its file, compiled in.",
+    &[],
+);
+const RANGES_SOURCE: Series = series(
+    "pullgate_ranges_source",
+    "1 for where the list of ranges in force comes from: builtin, file, api, or last_good (fetched by an earlier process).",
+    &["source"],
+);
+const RANGES_REFRESHES: Series = series(
+    "pullgate_ranges_refreshes_total",
+    "Attempts to fetch the ranges: updated, unchanged, refused (an answer that is no list that could be right), failed (no answer).",
+    &["outcome"],
+);
 const CERTIFICATE_NOT_AFTER: Series = series(
     "pullgate_certificate_not_after_timestamp_seconds",
     "End of validity: own (what the host shows), trust (a CA of its trust), crl (a revocation list), observed (the origin-pull leaf last accepted).",

@@ -25,8 +25,8 @@ pub const ORIGIN_PULL: &str = "origin-pull";
 /// Everything that requests are judged by: one generation of the configuration.
 #[derive(Debug)]
 pub struct Rules {
-    /// The hosts.
-    pub hosts: HostTable,
+    /// The hosts; shared, so that other admissions make no other table.
+    pub hosts: Arc<HostTable>,
     /// Which hosts a listener serves, by its name; listeners that serve all are not in it.
     pub listener_hosts: HashMap<Arc<str>, Vec<HostIndex>>,
     /// Who may connect.

@@ -37,6 +37,30 @@ impl Networks {
         }
     }
 
+    /// How many IPv4 and IPv6 addresses are in the set; all of IPv6 counts as one less.
+    #[must_use]
+    pub fn sizes(&self) -> (u128, u128) {
+        let v4 = self.v4.iter().map(|(first, last)| u128::from(last - first) + 1).sum();
+        let v6 = self.v6.iter().map(|(first, last)| (last - first).saturating_add(1));
+        (v4, v6.fold(0, u128::saturating_add))
+    }
+
+    /// How many IPv4 and IPv6 addresses are in both sets.
+    #[must_use]
+    pub fn shared(&self, other: &Self) -> (u128, u128) {
+        let wide = |(first, last): &(u32, u32)| (u128::from(*first), u128::from(*last));
+        let v4 = self.v4.iter().map(|interval| overlap(other.v4.iter().map(wide), wide(interval)));
+        let v6 = self.v6.iter().map(|interval| overlap(other.v6.iter().copied(), *interval));
+        (v4.sum(), v6.fold(0, u128::saturating_add))
+    }
+
+    /// Whether every address of a network is in the set, in one piece or in several.
+    #[must_use]
+    pub fn covers(&self, network: IpNet) -> bool {
+        let network = Self::new([network]);
+        network.shared(self) == network.sizes()
+    }
+
     /// Whether no network is in the set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -65,6 +89,11 @@ fn mapped(net: Ipv6Net) -> Option<Ipv4Net> {
     Ipv4Net::new(address, length).ok()
 }
 
+fn overlap(intervals: impl Iterator<Item = (u128, u128)>, (from, to): (u128, u128)) -> u128 {
+    let parts = intervals.filter_map(|(first, last)| (last.min(to)).checked_sub(first.max(from)));
+    parts.fold(0, |sum, part| sum.saturating_add(part).saturating_add(1))
+}
+
 fn within<T: Ord + Copy>(intervals: &[(T, T)], address: T) -> bool {
     let after = intervals.partition_point(|(first, _)| *first <= address);
     after.checked_sub(1).is_some_and(|at| intervals[at].1 >= address)
@@ -89,6 +118,28 @@ mod tests {
 
     fn set(networks: &[&str]) -> Networks {
         Networks::new(networks.iter().map(|net| net.parse().unwrap()))
+    }
+
+    #[test]
+    fn measures() {
+        assert_eq!(set(&["10.0.0.0/24", "10.0.0.128/25", "10.0.1.0/32", "2400::/126"]).sizes(), (257, 4));
+        assert_eq!(set(&["0.0.0.0/0", "::/0"]).sizes(), (1 << 32, u128::MAX));
+        let table = [
+            (&["10.0.0.0/25", "10.0.0.128/26"][..], "10.0.0.0/24", (192, 0), false),
+            (&["10.0.0.0/25", "10.0.0.128/25"], "10.0.0.0/24", (256, 0), true),
+            (&["10.0.0.0/8"], "10.0.0.0/24", (256, 0), true),
+            (&["10.0.0.0/8"], "11.0.0.0/24", (0, 0), false),
+            (&["::ffff:10.0.0.0/120"], "10.0.0.0/31", (2, 0), true),
+            (&["2400::/32"], "2400::/127", (0, 2), true),
+            (&["2400::1/128"], "2400::/127", (0, 1), false),
+            (&["10.0.0.0/8"], "2400::/16", (0, 0), false),
+            (&["::/0", "0.0.0.0/0"], "::/0", (0, u128::MAX), true),
+        ];
+        for (networks, network, shared, covered) in table {
+            let other = set(&[network]);
+            assert_eq!((set(networks).shared(&other), other.shared(&set(networks))), (shared, shared), "{network}");
+            assert_eq!(set(networks).covers(network.parse().unwrap()), covered, "{networks:?} {network}");
+        }
     }
 
     #[test]

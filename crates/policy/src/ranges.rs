@@ -1,8 +1,18 @@
 //! Cloudflare's address ranges: the compiled-in list and the gate that any other list has to pass.
 
-use crate::networks::canonical_network;
+mod learnt;
+mod loss;
+mod pace;
+
+use crate::networks::{Networks, canonical_network};
 use ipnet::IpNet;
+use rustls_pki_types::UnixTime;
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+pub use learnt::{Change, Learnt, Leaving};
+pub use pace::pause;
 
 /// The ranges that Cloudflare publishes (<https://www.cloudflare.com/ips/>), as of 2026-10-02: 15 IPv4 and 7 IPv6 prefixes.
 pub const BUILTIN: [&str; 22] = [
@@ -30,6 +40,29 @@ pub const BUILTIN: [&str; 22] = [
     "2c0f:f248::/32",
 ];
 
+/// The day of the compiled-in list.
+pub const BUILTIN_AS_OF: UnixTime = UnixTime::since_unix_epoch(Duration::from_secs(1_790_899_200));
+
+/// Prefixes in a list. Cloudflare's has 22, and 118 with the China network.
+const MOST_PREFIXES: usize = 4096;
+
+/// A network of somebody else's that Cloudflare serves from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Partner {
+    /// The China network, which JD Cloud runs.
+    Jdcloud,
+}
+
+impl Partner {
+    /// Its name in the configuration and in Cloudflare's API.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Jdcloud => "jdcloud",
+        }
+    }
+}
+
 /// Why a list of ranges is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnfitList {
@@ -42,6 +75,33 @@ pub enum UnfitList {
     /// A prefix outside the public unicast space.
     #[error("{0} is not public unicast space (private, loopback, link-local, multicast or reserved)")]
     NotPublic(IpNet),
+    /// A prefix with bits set behind its length: whoever wrote it meant something else.
+    #[error("{0} is not a network's own address; that would be {1}")]
+    NotCanonical(IpNet, IpNet),
+    /// Many more prefixes than a list of ranges has.
+    #[error("the list has {0} prefixes, and {MOST_PREFIXES} at most are taken")]
+    TooMany(usize),
+    /// Each prefix may be right, and together they let a good part of the Internet in.
+    #[error("the {0} prefixes cover more together than a /6 (IPv4) or a /14 (IPv6)")]
+    TooMuch(&'static str),
+    /// Many prefixes of the list in force are not in it any more.
+    #[error("the list has lost {lost} of {of} {family} prefixes, and a quarter at most may go at a time")]
+    Shrunk {
+        /// `IPv4` or `IPv6`.
+        family: &'static str,
+        /// Prefixes that it does not cover.
+        lost: usize,
+        /// Prefixes in force.
+        of: usize,
+    },
+    /// Much of the address space in force is not in it any more.
+    #[error("the list has lost {percent} % of the {family} addresses, and a quarter at most may go at a time")]
+    Hollowed {
+        /// `IPv4` or `IPv6`.
+        family: &'static str,
+        /// Hundredths of the address space, rounded up.
+        percent: u128,
+    },
 }
 
 /// The compiled-in list, parsed.
@@ -50,28 +110,42 @@ pub fn builtin() -> Vec<IpNet> {
     BUILTIN.iter().filter_map(|prefix| prefix.parse().ok()).collect()
 }
 
-/// The gate for lists from files and feeds: both families present, public space only, nothing too wide.
+/// The gate for lists from files and feeds: both families present, public space only, nothing too wide, alone or together. Prefixes that
+/// are there twice are taken once.
 ///
 /// # Errors
 /// Names the first prefix, or the family, that makes the list unfit.
 pub fn admissible(list: Vec<IpNet>) -> Result<Vec<IpNet>, UnfitList> {
-    let list: Vec<IpNet> = list.into_iter().map(canonical_network).collect();
-    for network in &list {
-        let widest = if matches!(network, IpNet::V4(_)) { 8 } else { 16 };
-        if network.prefix_len() < widest {
-            return Err(UnfitList::TooWide(*network));
+    if list.len() > MOST_PREFIXES {
+        return Err(UnfitList::TooMany(list.len()));
+    }
+    list.iter().try_for_each(|network| fit(*network))?;
+    let (v4, v6) = Networks::new(list.iter().copied()).sizes();
+    for (family, size, most) in [("IPv4", v4, 1 << (32 - 6)), ("IPv6", v6, 1 << (128 - 14))] {
+        match size {
+            0 => return Err(UnfitList::FamilyMissing(family)),
+            size if size > most => return Err(UnfitList::TooMuch(family)),
+            _ => {}
         }
-        if !is_public(*network) {
-            return Err(UnfitList::NotPublic(*network));
-        }
     }
-    if !list.iter().any(|net| matches!(net, IpNet::V4(_))) {
-        return Err(UnfitList::FamilyMissing("IPv4"));
+    let mut seen = HashSet::new();
+    Ok(list.into_iter().filter(|network| seen.insert(*network)).collect())
+}
+
+/// Whether one prefix could be Cloudflare's.
+fn fit(network: IpNet) -> Result<(), UnfitList> {
+    let canonical = canonical_network(network);
+    let widest = if matches!(canonical, IpNet::V4(_)) { 8 } else { 16 };
+    if canonical.prefix_len() < widest {
+        return Err(UnfitList::TooWide(network));
     }
-    if !list.iter().any(|net| matches!(net, IpNet::V6(_))) {
-        return Err(UnfitList::FamilyMissing("IPv6"));
+    if !is_public(canonical) {
+        return Err(UnfitList::NotPublic(network));
     }
-    Ok(list)
+    if network != canonical {
+        return Err(UnfitList::NotCanonical(network, canonical));
+    }
+    Ok(())
 }
 
 fn is_public(network: IpNet) -> bool {
@@ -123,7 +197,6 @@ const fn v6(first: u16) -> IpAddr {
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 mod tests {
     use super::*;
-    use crate::Networks;
 
     #[test]
     fn every_builtin_range_parses_and_passes_the_gate() {
@@ -177,5 +250,24 @@ mod tests {
         ] {
             assert!(matches!(admissible(with(&[extra])), Err(UnfitList::NotPublic(_))), "{extra}");
         }
+        for extra in ["173.245.48.1/20", "2400:cb00::1/32", "::ffff:104.16.0.0/109"] {
+            assert!(matches!(admissible(with(&[extra])), Err(UnfitList::NotCanonical(..))), "{extra}");
+        }
+        assert_eq!(admissible(with(&["173.245.48.0/20", "2400:cb00::/32"])), Ok(builtin()), "twice is once");
+        let lonely =
+            |count: u32| (0..count).map(|index| IpNet::from(IpAddr::from(Ipv4Addr::from(0x0100_0000 + index))));
+        assert_eq!(admissible(builtin().into_iter().chain(lonely(4075)).collect()), Err(UnfitList::TooMany(4097)));
+        assert_eq!(admissible(builtin().into_iter().chain(lonely(4074)).collect()).unwrap().len(), 4096);
+    }
+
+    /// Half of the Internet, in prefixes none of which is too wide by itself.
+    #[test]
+    fn what_is_too_much_together() {
+        let eights = |count: u8| (11..11 + count).map(|first| IpNet::new(v4(first, 0, 0, 0), 8).unwrap());
+        let with = |count: u8| builtin().into_iter().chain(eights(count)).collect::<Vec<_>>();
+        assert!(admissible(with(3)).is_ok());
+        assert_eq!(admissible(with(4)), Err(UnfitList::TooMuch("IPv4")));
+        let sixteens = (0x2a10..0x2a14).map(|first| IpNet::new(v6(first), 16).unwrap());
+        assert_eq!(admissible(builtin().into_iter().chain(sixteens).collect()), Err(UnfitList::TooMuch("IPv6")));
     }
 }

@@ -173,7 +173,11 @@ pub(crate) fn route(path: &str) -> Route {
 static ADMISSIONS: LazyLock<Arc<Admissions>> = LazyLock::new(Arc::default);
 
 pub(crate) fn rules(hosts: Vec<Host>) -> Rules {
-    Rules { hosts: HostTable::new(hosts).unwrap(), listener_hosts: HashMap::new(), admissions: Arc::clone(&ADMISSIONS) }
+    Rules {
+        hosts: Arc::new(HostTable::new(hosts).unwrap()),
+        listener_hosts: HashMap::new(),
+        admissions: Arc::clone(&ADMISSIONS),
+    }
 }
 
 /// A policy that answers the same to everybody.

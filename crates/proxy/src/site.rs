@@ -18,7 +18,7 @@ pub struct Site {
     /// The rules.
     pub rules: Arc<Rules>,
     /// The upstreams, by the index that routes hold.
-    pub upstreams: Vec<Upstream>,
+    pub upstreams: Arc<[Upstream]>,
     /// The limits of each listener's connections, by its name.
     pub limits: HashMap<Arc<str>, HttpLimits>,
 }

@@ -1,6 +1,8 @@
-//! The admin listener: `/metrics`, `/-/healthy`, `/-/ready`. GET and HEAD alone, on loopback unless the configuration says otherwise.
+//! The admin listener: `/metrics`, `/-/healthy`, `/-/ready`, `/-/ranges`. GET and HEAD alone, on loopback unless the configuration says otherwise.
 
 use crate::heartbeat::Heartbeat;
+use crate::ranges::{RANGES, Ranges};
+use crate::reload::Succession;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE};
@@ -27,6 +29,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     metrics: Metrics,
     ready: watch::Receiver<bool>,
+    succession: Arc<Succession>,
     heartbeat: Arc<Heartbeat>,
 ) {
     loop {
@@ -34,10 +37,11 @@ pub(crate) async fn serve(
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (metrics, ready, heartbeat) = (metrics.clone(), ready.clone(), Arc::clone(&heartbeat));
+        let (metrics, ready) = (metrics.clone(), ready.clone());
+        let (succession, heartbeat) = (Arc::clone(&succession), Arc::clone(&heartbeat));
         tokio::spawn(async move {
             let service = service_fn(|request: Request<Incoming>| {
-                let answer = answer(&request, &metrics, *ready.borrow(), heartbeat.is_beating());
+                let answer = answer(&request, &metrics, *ready.borrow(), heartbeat.is_beating(), succession.ranges());
                 async move { Ok::<_, Infallible>(answer) }
             });
             let mut server = http1::Builder::new();
@@ -49,7 +53,13 @@ pub(crate) async fn serve(
     }
 }
 
-fn answer(request: &Request<Incoming>, metrics: &Metrics, ready: bool, alive: bool) -> Response<Full<Bytes>> {
+fn answer(
+    request: &Request<Incoming>,
+    metrics: &Metrics,
+    ready: bool,
+    alive: bool,
+    ranges: &Ranges,
+) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD only\n");
         refused.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
@@ -64,8 +74,15 @@ fn answer(request: &Request<Incoming>, metrics: &Metrics, ready: bool, alive: bo
         "/-/healthy" => text(StatusCode::SERVICE_UNAVAILABLE, "not healthy: the threads that serve are stuck\n"),
         "/-/ready" if ready => text(StatusCode::OK, "ready\n"),
         "/-/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready: draining\n"),
-        _ => text(StatusCode::NOT_FOUND, "there are /metrics, /-/healthy and /-/ready\n"),
+        RANGES => json(StatusCode::OK, ranges.json()),
+        _ => text(StatusCode::NOT_FOUND, "there are /metrics, /-/healthy, /-/ready and /-/ranges\n"),
     }
+}
+
+fn json(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    let mut response = text(status, body);
+    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+    response
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

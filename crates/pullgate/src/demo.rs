@@ -247,6 +247,7 @@ admin: {{address: "127.0.0.1:0"}}
 log: {{level: error, access: access.log}}
 cloudflare:
   ranges:
+    source: builtin
     extra: [127.0.1.0/24]          # loopback addresses that play Cloudflare
 listeners:
   - name: https

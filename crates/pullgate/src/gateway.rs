@@ -3,6 +3,7 @@
 use crate::heartbeat::Heartbeat;
 use crate::listeners::{Listeners, SocketError};
 use crate::logging::LogFile;
+use crate::ranges::{Ranges, keep_fresh};
 use crate::reload::{Fixed, Succession};
 use crate::snapshot::{InForce, Snapshot, SnapshotError};
 use crate::sockets::{self, Sockets};
@@ -10,6 +11,7 @@ use crate::threads::Threads;
 use crate::world::System;
 use crate::{admin, logging};
 use log::info;
+use pullgate_cloudflare::ClientError;
 use pullgate_config::Config;
 use pullgate_door::Accepting;
 use pullgate_metrics::{Metrics, MetricsError, Sink};
@@ -78,6 +80,9 @@ pub enum StartError {
     /// The admin listener.
     #[error("admin cannot listen on {0}")]
     Admin(SocketAddr, #[source] io::Error),
+    /// What fetches the ranges.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// The series.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -102,7 +107,7 @@ impl Gateway {
     ///
     /// # Errors
     /// As [`Gateway::start`].
-    pub fn start_with(config: Config, system: &System, passed: Sockets) -> Result<Self, StartError> {
+    pub fn start_with(mut config: Config, system: &System, passed: Sockets) -> Result<Self, StartError> {
         let metrics = Metrics::new()?;
         let process_log = logging::start(&config.log, &metrics).map_err(StartError::Log)?;
         let (access, access_log) = logging::access_log(&config.log, system, &metrics).map_err(StartError::Log)?.unzip();
@@ -120,6 +125,8 @@ impl Gateway {
             metrics: metrics.clone(),
             access,
         };
+        let client = system.client()?;
+        let ranges = Ranges::begin(&mut config, system, &metrics);
         let fixed = Fixed::of(&config);
         let snapshot = Snapshot::new(config, None)?;
         snapshot.show(&metrics, None);
@@ -130,18 +137,19 @@ impl Gateway {
             admin_socket(admin_at, &passed).map_err(|error| StartError::Admin(admin_at, error))?;
         let serving = (Arc::clone(&in_force), metrics.clone(), http);
         let listeners = Arc::new(Listeners::start(&listeners, passed, serving)?);
-        let succession = Succession::new(Arc::clone(&in_force), Arc::clone(&listeners), fixed, metrics.clone());
+        let succession = Succession::new(Arc::clone(&in_force), Arc::clone(&listeners), ranges, fixed, metrics.clone());
+        let succession = Arc::new(succession);
         let admin_thread = Threads::alone("admin").map_err(StartError::Runtime)?;
         let scrapes = {
             let _inside = admin_thread.handle().enter();
             admin.try_clone().and_then(TcpListener::from_std).map_err(|error| StartError::Admin(admin_at, error))?
         };
         let heartbeat = Heartbeat::of(&runtime);
-        let alive = Arc::clone(&heartbeat);
-        admin_thread.handle().spawn(admin::serve(scrapes, metrics.clone(), signals.ready.subscribe(), alive));
+        let (alive, told) = (Arc::clone(&heartbeat), Arc::clone(&succession));
+        admin_thread.handle().spawn(admin::serve(scrapes, metrics.clone(), signals.ready.subscribe(), told, alive));
+        runtime.spawn(keep_fresh(Arc::clone(&succession), client));
         info!(address:% = admin_address, workers; "ready");
         drop(inside);
-        let succession = Arc::new(succession);
         Ok(Self {
             threads,
             admin_thread,

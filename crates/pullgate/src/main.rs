@@ -4,7 +4,8 @@
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 use pullgate::{
-    Applied, AskError, Beginning, Demo, LoadError, Loaded, RunError, Upgraded, healthcheck, load, would_refuse,
+    Applied, AskError, Beginning, Demo, LoadError, Loaded, RunError, System, Upgraded, difference, healthcheck, load,
+    ranges_in_force, would_refuse,
 };
 use pullgate_config::Config;
 use serde_json::json;
@@ -71,6 +72,17 @@ enum Command {
         #[arg(long, value_name = "ADDRESS")]
         address: Option<SocketAddr>,
     },
+    /// The ranges that count as Cloudflare
+    Ranges {
+        /// What to do
+        #[arg(value_enum)]
+        what: Ranges,
+        #[command(flatten)]
+        config: ConfigFile,
+        /// How to report
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
     /// Show the main job on this machine: a play-acted Cloudflare, the gateway, an origin
     Demo {
         /// End after the five requests, with exit code 0 only if all came out right
@@ -92,6 +104,14 @@ enum Format {
     Json,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Ranges {
+    /// What counts in the running gateway, or would at a start
+    Show,
+    /// Fetch the list and compare: exit code 0 if it changes nothing, 1 if it does or would be refused
+    Diff,
+}
+
 const FAILED: u8 = 1;
 const BAD_CONFIGURATION: u8 = 2;
 
@@ -103,6 +123,7 @@ fn main() -> ExitCode {
         Command::Check { config, format, would_refuse: false } => Ok(check(&config.config, format)),
         Command::Check { config, format, would_refuse: true } => observed(&config.config, format),
         Command::Healthcheck { config, address } => ready(&config.config, address),
+        Command::Ranges { what, config, format } => ranges(what, &config.config, format),
         Command::Demo { once } => demo(once),
     };
     result.unwrap_or_else(|error| {
@@ -209,6 +230,23 @@ fn ready(file: &Path, address: Option<SocketAddr>) -> anyhow::Result<ExitCode> {
     healthcheck(address)?;
     println!("ready");
     Ok(ExitCode::SUCCESS)
+}
+
+fn ranges(what: Ranges, file: &Path, format: Format) -> anyhow::Result<ExitCode> {
+    let config = match load(file) {
+        Ok(loaded) => loaded.config,
+        Err(error) => return Ok(refused(&error)),
+    };
+    let system = System::beside(file);
+    let (text, json, is_same) = match what {
+        Ranges::Show => ranges_in_force(&config, &system).map(|report| (report.to_string(), json!(report), true))?,
+        Ranges::Diff => difference(&config, &system).map(|found| (found.to_string(), json!(found), found.is_none()))?,
+    };
+    match format {
+        Format::Text => print!("{text}"),
+        Format::Json => println!("{json}"),
+    }
+    Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
 fn demo(once: bool) -> anyhow::Result<ExitCode> {

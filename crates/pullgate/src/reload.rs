@@ -3,12 +3,14 @@
 use crate::control::message::Answer;
 use crate::listeners::{Listeners, SocketError};
 use crate::process::{in_full, tell_refused};
+use crate::ranges::Ranges;
 use crate::snapshot::{InForce, Snapshot, SnapshotError};
 use crate::watch::Files;
 use crate::world::{LoadError, Loaded, Warnings, load_again};
 use crate::{logging, systemd};
 use pullgate_config::{Admin, Config, Log, Runtime};
 use pullgate_metrics::{Metrics, ReloadOutcome};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,6 +47,7 @@ pub struct Reloaded {
 pub struct Succession {
     in_force: Arc<InForce>,
     listeners: Arc<Listeners>,
+    ranges: Ranges,
     fixed: Fixed,
     metrics: Metrics,
     /// How long a drain may take, in milliseconds, as the configuration in force says.
@@ -65,15 +68,44 @@ pub(crate) struct Fixed {
 
 impl Succession {
     /// Begins with the generation in force.
-    pub(crate) fn new(in_force: Arc<InForce>, listeners: Arc<Listeners>, fixed: Fixed, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        in_force: Arc<InForce>,
+        listeners: Arc<Listeners>,
+        ranges: Ranges,
+        fixed: Fixed,
+        metrics: Metrics,
+    ) -> Self {
         let drain = AtomicU64::new(milliseconds(fixed.runtime.drain));
         let watch = AtomicBool::new(fixed.runtime.watch);
-        Self { in_force, listeners, fixed, metrics, drain, watch, turn: Mutex::new(()) }
+        Self { in_force, listeners, ranges, fixed, metrics, drain, watch, turn: Mutex::new(()) }
     }
 
     /// How long open requests may finish when the gateway ends.
     pub(crate) fn drain(&self) -> Duration {
         Duration::from_millis(self.drain.load(Ordering::Relaxed))
+    }
+
+    /// Whether an address may connect to a listener by now.
+    #[must_use]
+    pub fn admits(&self, listener: &str, address: IpAddr) -> bool {
+        self.in_force.snapshot().admits(listener, address)
+    }
+
+    /// What is known of the ranges.
+    pub(crate) fn ranges(&self) -> &Ranges {
+        &self.ranges
+    }
+
+    /// Changes what is known of the ranges, and puts in force what counts then: the same generation, with other admissions. Connections
+    /// are asked again with their next request.
+    pub(crate) fn renew_ranges<T>(&self, change: impl FnOnce(&Ranges) -> T) -> T {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(&self.ranges);
+        if let Some(snapshot) = self.in_force.snapshot().with_ranges(&self.ranges.in_force()) {
+            snapshot.show_ranges(&self.metrics);
+            self.in_force.replace(Arc::new(snapshot));
+        }
+        changed
     }
 
     /// Loads a configuration and puts it in force; both outcomes are counted. It reads files and resolves names: not for a thread that
@@ -96,15 +128,17 @@ impl Succession {
     }
 
     fn follow(&self, loaded: Loaded, before: &Snapshot) -> Result<Reloaded, ReloadError> {
-        let Loaded { config, warnings, files: _ } = loaded;
+        let Loaded { mut config, warnings, files: _ } = loaded;
         let asked = Fixed::of(&config);
         let changed = self.fixed.changes(&asked);
         if !changed.is_empty() {
             return Err(ReloadError::Fixed(changed));
         }
         let listeners = config.listeners.clone();
+        let known = self.ranges.follow(&mut config);
         let snapshot = Arc::new(Snapshot::new(config, Some(before))?);
         self.listeners.follow(&listeners, || self.in_force.replace(Arc::clone(&snapshot)))?;
+        self.ranges.adopt(known);
         self.drain.store(milliseconds(asked.runtime.drain), Ordering::Relaxed);
         self.watch.store(asked.runtime.watch, Ordering::Relaxed);
         logging::level(asked.log.level);

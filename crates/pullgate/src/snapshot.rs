@@ -1,5 +1,6 @@
 //! One generation of the configuration, made ready to serve: keys parsed, rules built, upstreams addressed.
 
+use ipnet::IpNet;
 use pullgate_config::{Certificate, Config, Host, Listener, Protocol, ServedHosts, Sources};
 use pullgate_door::{CertificateFiles, Entrance, Gate, Gates, HostTls, TlsError, TlsSettings};
 use pullgate_metrics::{Expiry, ExpiryKind, Metrics};
@@ -11,6 +12,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What door and proxy see of one generation.
@@ -18,6 +20,8 @@ use std::sync::Arc;
 pub struct Snapshot {
     gate: Arc<Gate>,
     site: Arc<Site>,
+    /// What counts as Cloudflare besides the list of ranges.
+    extra: Vec<IpNet>,
     /// Tells it from others: the same text and trusts have the same.
     id: String,
     /// What of it ends, and when.
@@ -91,14 +95,56 @@ impl Snapshot {
             tls.push(host_tls(&host, settings, before)?);
             rules.push(host.rule);
         }
-        let hosts = HostTable::new(rules)?;
-        let admissions = admissions(cloudflare, &listeners, before);
+        let hosts = Arc::new(HostTable::new(rules)?);
+        let extra = cloudflare.extra;
+        let counting = Networks::new(cloudflare.list.into_iter().chain(extra.iter().copied()));
+        let admissions = admissions(counting, &listeners, before);
         let rules = Arc::new(Rules { listener_hosts: served_hosts(&listeners, &hosts), hosts, admissions });
-        let gate = Gate { rules: Arc::clone(&rules), tls, entrances: entrances(&listeners) };
+        let gate = Gate { rules: Arc::clone(&rules), tls: tls.into(), entrances: entrances(&listeners) };
         let upstreams = upstreams.into_iter().map(upstream).collect::<Result<_, _>>()?;
         let generation = before.map_or(0, Self::generation) + 1;
         let site = Arc::new(Site { generation, rules, upstreams, limits: http_limits(&listeners) });
-        Ok(Self { gate: Arc::new(gate), site, id, expiries, digests: Arc::new(digests) })
+        Ok(Self { gate: Arc::new(gate), site, extra, id, expiries, digests: Arc::new(digests) })
+    }
+
+    /// The same generation with another list of ranges; nothing where the list admits the same. Hosts, TLS and upstreams are shared, with
+    /// their sessions and counters.
+    pub(crate) fn with_ranges(&self, list: &[IpNet]) -> Option<Self> {
+        let rules = &self.gate.rules;
+        let cloudflare = Networks::new(list.iter().chain(&self.extra).copied());
+        if cloudflare == rules.admissions.cloudflare {
+            return None;
+        }
+        let listeners = rules.admissions.listeners.clone();
+        let rules = Arc::new(Rules {
+            hosts: Arc::clone(&rules.hosts),
+            listener_hosts: rules.listener_hosts.clone(),
+            admissions: Arc::new(Admissions { cloudflare, listeners }),
+        });
+        let gate =
+            Gate { rules: Arc::clone(&rules), tls: Arc::clone(&self.gate.tls), entrances: self.gate.entrances.clone() };
+        let Site { generation, rules: _, upstreams, limits } = &*self.site;
+        let (upstreams, limits) = (Arc::clone(upstreams), limits.clone());
+        let site = Site { generation: *generation, rules, upstreams, limits };
+        Some(Self {
+            gate: Arc::new(gate),
+            site: Arc::new(site),
+            extra: self.extra.clone(),
+            id: self.id.clone(),
+            expiries: self.expiries.clone(),
+            digests: Arc::clone(&self.digests),
+        })
+    }
+
+    /// Whether an address may connect to a listener.
+    pub(crate) fn admits(&self, listener: &str, address: IpAddr) -> bool {
+        self.gate.rules.admissions.admit(listener, address).is_some()
+    }
+
+    /// Shows in the metrics how many prefixes count as Cloudflare.
+    pub(crate) fn show_ranges(&self, metrics: &Metrics) {
+        let (ipv4, ipv6) = self.gate.rules.admissions.cloudflare.prefixes();
+        metrics.ranges(ipv4, ipv6);
     }
 
     /// The SHA-256 of what may run out in it and serves.
@@ -114,8 +160,7 @@ impl Snapshot {
 
     /// Shows in the metrics what is in force, in place of what was.
     pub(crate) fn show(&self, metrics: &Metrics, before: Option<&Self>) {
-        let (ipv4, ipv6) = self.gate.rules.admissions.cloudflare.prefixes();
-        metrics.ranges(ipv4, ipv6);
+        self.show_ranges(metrics);
         metrics.configuration(self.generation(), &self.id, before.map(|before| before.id.as_str()));
         metrics.expiries(&self.expiries, before.map_or(&[], |before| &before.expiries));
         // A label may stand for another rule than before, wherever the text has changed.

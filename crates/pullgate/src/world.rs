@@ -2,9 +2,11 @@
 
 use crate::watch::Files;
 use ipnet::IpNet;
+use pullgate_cloudflare::{Client, ClientError};
 use pullgate_config::{CertificateCheck, CertificateFault, Config, Problem, Problems, Severity, World};
 use pullgate_door::CertificateFiles;
 use pullgate_policy::origin_pull::Leaf;
+use pullgate_policy::ranges::Partner;
 use rustls_pki_types::UnixTime;
 use std::collections::HashSet;
 use std::fmt;
@@ -19,6 +21,8 @@ pub struct System {
     folder: PathBuf,
     /// What serves, by its SHA-256; nothing at a start.
     in_force: Option<Arc<HashSet<[u8; 32]>>>,
+    /// What fetches ranges, where it is another than the usual one.
+    client: Option<Client>,
     /// What was read.
     read: Arc<Mutex<Files>>,
 }
@@ -27,7 +31,23 @@ impl System {
     /// The system as a configuration file sees it: relative paths count from the file's folder.
     #[must_use]
     pub fn beside(file: &Path) -> Self {
-        Self { folder: file.parent().map(Path::to_path_buf).unwrap_or_default(), in_force: None, read: Arc::default() }
+        Self {
+            folder: file.parent().map(Path::to_path_buf).unwrap_or_default(),
+            in_force: None,
+            client: None,
+            read: Arc::default(),
+        }
+    }
+
+    /// The same with a client of one's own for the ranges: other CAs, other limits.
+    #[must_use]
+    pub fn fetching_with(self, client: Client) -> Self {
+        Self { client: Some(client), ..self }
+    }
+
+    /// What fetches ranges.
+    pub(crate) fn client(&self) -> Result<Client, ClientError> {
+        self.client.clone().map_or_else(Client::new, Ok)
     }
 
     /// A path of the configuration, from where this process stands.
@@ -85,8 +105,9 @@ impl World for System {
         Ok(CertificateCheck { not_after: described.not_after, key: checked.key, ocsp_until: checked.ocsp_until })
     }
 
-    fn ranges(&self, list: &[u8]) -> Result<Vec<IpNet>, String> {
-        pullgate_cloudflare::ranges::parse(list).map_err(|error| error.to_string())
+    fn ranges(&self, list: &[u8], partners: &[Partner]) -> Result<Vec<IpNet>, String> {
+        let published = pullgate_cloudflare::ranges::parse(list, partners).map_err(|error| error.to_string())?;
+        Ok(published.networks)
     }
 }
 

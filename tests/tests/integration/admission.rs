@@ -72,7 +72,7 @@ async fn on_a_dual_stack_listener_ipv4_peers_are_judged_as_ipv4() {
 async fn ranges_from_a_file_replace_the_builtin_ones() {
     let props = Props::new();
     std::fs::write(props.path().join("ranges.txt"), "198.41.128.0/17\n2400:cb00::/32").unwrap();
-    let head = Recipe::default().head.replace("{extra:", "{source: file, file: ranges.txt, extra:");
+    let head = Recipe::default().head.replace("source: builtin", "source: file, file: ranges.txt");
     let stage = Stage::set(props, Recipe { head, ..Recipe::default() }).await;
     assert!(stage.metric(r#"pullgate_ranges_prefixes{family="ipv4"}"#) == 2.0);
     assert!(stage.metric(r#"pullgate_ranges_prefixes{family="ipv6"}"#) == 1.0);

@@ -104,7 +104,7 @@ impl Drop for Running {
 pub(crate) fn recipe(https: u16, admin: u16) -> Recipe {
     Recipe {
         head: format!(
-            "version: 1\nruntime: {{state_dir: state}}\nadmin: {{address: '127.0.0.1:{admin}'}}\ncloudflare: {{ranges: {{extra: [127.0.1.0/24]}}}}\n"
+            "version: 1\nruntime: {{state_dir: state}}\nadmin: {{address: '127.0.0.1:{admin}'}}\ncloudflare: {{ranges: {{source: builtin, extra: [127.0.1.0/24]}}}}\n"
         ),
         listeners: format!("listeners:\n  - {{name: https, address: '127.0.0.1:{https}'}}\n"),
         ..Recipe::default()
@@ -303,7 +303,7 @@ async fn workers_log_level_and_log_format_have_their_effect() {
         let props = Props::new();
         let [http, admin] = free_ports();
         let head = format!(
-            "version: 1\nruntime: {{workers: 3, state_dir: state}}\nlog: {log}\nadmin: {{address: '127.0.0.1:{admin}'}}\ncloudflare: {{ranges: {{extra: [127.0.1.0/24]}}}}\n"
+            "version: 1\nruntime: {{workers: 3, state_dir: state}}\nlog: {log}\nadmin: {{address: '127.0.0.1:{admin}'}}\ncloudflare: {{ranges: {{source: builtin, extra: [127.0.1.0/24]}}}}\n"
         );
         let listeners = format!("listeners:\n  - {{name: http, address: '127.0.0.1:{http}', protocol: http}}\n");
         let recipe = Recipe { head, listeners, hosts: crate::admission::open_host(), ..Recipe::default() };

@@ -18,6 +18,7 @@ mod listeners;
 mod matrix;
 mod observed;
 mod origin_pull;
+mod ranges;
 mod reload;
 mod requests;
 mod rollout;

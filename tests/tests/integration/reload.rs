@@ -191,18 +191,18 @@ async fn a_connection_without_a_certificate_ends_when_its_host_begins_to_require
 /// Who may connect is asked again where the answer has changed: an address that is taken off the list is not served on what it has open.
 #[tokio::test]
 async fn a_source_that_is_admitted_no_more_is_sent_away() {
-    let wide = "cloudflare: {ranges: {extra: [127.0.1.0/24]}}";
+    let wide = "cloudflare: {ranges: {source: builtin, extra: [127.0.1.0/24]}}";
     let head = |to: &str| Recipe { head: Recipe::default().head.replace(wide, to), ..Recipe::default() };
     let stage = Stage::new().await;
     let (mut one, two, mut plain) =
         (stage.h1("shop.example.com").await, stage.h2("shop.example.com").await, stage.plain().await);
     // The same list in another order admits the same.
-    stage.reload(&head("cloudflare: {ranges: {extra: [127.0.1.0/25, 127.0.1.128/25]}}")).unwrap();
+    stage.reload(&head("cloudflare: {ranges: {source: builtin, extra: [127.0.1.0/25, 127.0.1.128/25]}}")).unwrap();
     assert_eq!(one.send(visit("shop.example.com", "/")).await.unwrap().status, 200);
     assert_eq!(two.send(visit("shop.example.com", "/")).await.unwrap().status, 200);
     assert_eq!(plain.send(visit("open.example.com", "/")).await.unwrap().status, 200);
     let reached = stage.origin.ledger().len();
-    stage.reload(&head("cloudflare: {ranges: {extra: [127.0.9.0/24]}}")).unwrap();
+    stage.reload(&head("cloudflare: {ranges: {source: builtin, extra: [127.0.9.0/24]}}")).unwrap();
     for answer in [
         one.send(visit("shop.example.com", "/")).await.unwrap(),
         two.send(visit("open.example.com", "/")).await.unwrap(),

@@ -102,7 +102,7 @@ async fn check_says_what_require_would_have_refused_by_host() {
     let refused = stderr.lines().find(|line| line.contains("configuration refused")).unwrap();
     let refused: serde_json::Value = serde_json::from_str(refused).unwrap();
     let message = refused["message"].as_str().unwrap();
-    let expected = format!("{path}:10:25: error: hosts[0].origin_pull.mode: ");
+    let expected = format!("{path}:11:25: error: hosts[0].origin_pull.mode: ");
     assert!(message.contains(&expected) && message.contains("did you mean `require`?"), "{message}\n{expected}");
 }
 

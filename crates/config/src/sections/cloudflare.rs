@@ -1,11 +1,21 @@
 //! Section `cloudflare`: what counts as Cloudflare.
 
 use super::networks;
+use crate::duration;
 use crate::entry::Entry;
 use crate::loading::{Fault, Read};
-use crate::section::{Inert, NOT_YET, Section};
+use crate::model::{Cloudflare, RangesFeed, RangesSource};
+use crate::section::{Inert, Section};
+use http::Uri;
 use ipnet::IpNet;
-use pullgate_policy::{Networks, ranges};
+use pullgate_policy::ranges::{self, Partner};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The list changes a few times a year.
+const OFTEN: Duration = Duration::from_secs(60);
+const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
 
 /// Where the list of ranges comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -16,43 +26,117 @@ enum Source {
     File,
 }
 
-pub(super) fn read(section: &mut Section<'_>) -> Read<Networks> {
+/// The networks of partners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Network {
+    Jdcloud,
+}
+
+pub(super) fn read(section: &mut Section<'_>) -> Read<Cloudflare> {
     let ranges = section.subsection("ranges", ranges);
     section.later(&[("api", Inert::Nothing)]);
     ranges
 }
 
-fn ranges(section: &mut Section<'_>) -> Read<Networks> {
-    let source = section.or("source", Source::Builtin, source);
+fn ranges(section: &mut Section<'_>) -> Read<Cloudflare> {
+    let source = section.or("source", Source::Api, Entry::typed);
+    let partners = section.or("networks", Vec::new(), |list| partners(list, source));
+    let feed = feed(section, source, partners.clone());
+    let file = file(section, source, partners);
+    let extra = section.or("extra", Vec::new(), networks::read);
+    let (source, list) = match source? {
+        Source::Builtin => (RangesSource::Builtin, ranges::builtin()),
+        Source::File => {
+            let (path, list) = file?;
+            (RangesSource::File(path), list)
+        }
+        Source::Api => (RangesSource::Api(feed?), ranges::builtin()),
+    };
+    Ok(Cloudflare { source, list, extra: extra? })
+}
+
+fn partners(entry: &Entry<'_>, source: Read<Source>) -> Read<Vec<Partner>> {
+    let listed = entry.list(Entry::typed::<Network>)?;
+    if source == Ok(Source::Builtin) && !listed.is_empty() {
+        let fault = Fault::new("the compiled-in list has no partners' networks");
+        return Err(entry.misplaced(fault.help("write source: api, or source: file with a saved answer of the API")));
+    }
+    let mut partners: Vec<Partner> = listed.into_iter().map(|Network::Jdcloud| Partner::Jdcloud).collect();
+    partners.dedup();
+    Ok(partners)
+}
+
+/// What only `source: api` has a use for.
+fn feed(section: &mut Section<'_>, source: Read<Source>, partners: Read<Vec<Partner>>) -> Read<RangesFeed> {
+    if let Ok(Source::Builtin | Source::File) = source {
+        for key in ["url", "refresh", "removal_grace"] {
+            if let Some(given) = section.entry(key) {
+                let fault = Fault::new("only `source: api` fetches a list");
+                given.misplaced(fault.help(format!("remove `{key}`, or write source: api")));
+            }
+        }
+    }
+    let usual = RangesFeed::default();
+    let url = section.or("url", usual.url, |entry| entry.parsed(url));
+    let often = section.entry("refresh");
+    let refresh = section.or("refresh", usual.refresh, |refresh| refresh.written(interval));
+    let removal_grace = section.or("removal_grace", usual.removal_grace, |grace| grace.written(duration::length));
+    let feed = RangesFeed { url: url?, partners: partners?, refresh: refresh?, removal_grace: removal_grace? };
+    if let Some(entry) = often.filter(|_| feed.refresh < OFTEN && !is_here(&feed.url)) {
+        entry.warn(Fault::new("the list changes a few times a year; asking this often may get the gateway refused"));
+    }
+    Ok(feed)
+}
+
+fn interval(text: &str) -> Result<Duration, Fault> {
+    let interval = duration::length(text)?;
+    if interval < SHORTEST_REFRESH {
+        return Err(Fault::new(format!("`{text}` is too often")).help("write 1h, for instance; 1s is the least"));
+    }
+    Ok(interval)
+}
+
+/// A list that anybody on the way could change admits anybody: without TLS it may only come from this machine.
+fn url(text: &str) -> Result<Uri, Fault> {
+    let fault = || Fault::new(format!("`{text}` is not a URL that a list can be fetched from"));
+    let help = "write https://api.cloudflare.com/client/v4/ips, or the https URL of a mirror";
+    let url: Uri = text.parse().map_err(|_| fault().help(help))?;
+    let names_nobody =
+        url.authority().is_some_and(|authority| !authority.as_str().contains('@') && !authority.host().is_empty());
+    match url.scheme_str() {
+        Some("https") if names_nobody => Ok(url),
+        Some("http") if names_nobody && is_here(&url) => Ok(url),
+        Some("http") => Err(fault().help("write https: without it the list may only come from 127.0.0.1 or [::1]")),
+        _ => Err(fault().help(help)),
+    }
+}
+
+/// Whether a URL names a loopback address; a name could be resolved to anything.
+fn is_here(url: &Uri) -> bool {
+    let host = url.host().unwrap_or_default();
+    host.trim_start_matches('[').trim_end_matches(']').parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+fn file(section: &mut Section<'_>, source: Read<Source>, partners: Read<Vec<Partner>>) -> Read<(PathBuf, Vec<IpNet>)> {
     let file = section.entry("file");
-    let list = match (source, file) {
+    match (source, file) {
         (Ok(Source::File), None) => Err(section.demand("file", Fault::new("missing: `source: file` reads it"))),
         (Ok(Source::Builtin | Source::Api), Some(file)) => {
             Err(file
                 .misplaced(Fault::new("only `source: file` reads a file").help("remove `file`, or write source: file")))
         }
-        (_, Some(file)) => from_file(&file),
-        (_, None) => Ok(ranges::builtin()),
-    };
-    let extra = section.or("extra", Vec::new(), networks::read);
-    let inert = Inert::Nothing;
-    section.later(&[("url", inert), ("refresh", inert), ("removal_grace", inert), ("networks", inert)]);
-    source?;
-    let (list, extra) = (list?, extra?);
-    Ok(Networks::new(list.into_iter().chain(extra)))
-}
-
-fn source(entry: &Entry<'_>) -> Read<Source> {
-    match entry.typed()? {
-        Source::Api => Err(entry.wrong(Fault::new(NOT_YET).help("write source: builtin, or source: file"))),
-        source => Ok(source),
+        (_, Some(file)) => from_file(&file, &partners?),
+        // Nobody looks at it.
+        (_, None) => Ok(Default::default()),
     }
 }
 
-fn from_file(entry: &Entry<'_>) -> Read<Vec<IpNet>> {
+fn from_file(entry: &Entry<'_>, partners: &[Partner]) -> Read<(PathBuf, Vec<IpNet>)> {
     let path = entry.typed::<&str>()?;
     let bytes = super::file(entry, path)?;
-    let list =
-        entry.loading.world.ranges(&bytes).map_err(|error| entry.wrong(Fault::new(format!("`{path}`: {error}"))))?;
-    ranges::admissible(list).map_err(|error| entry.wrong(Fault::new(format!("`{path}`: {error}"))))
+    let unfit = |error: &dyn std::fmt::Display| entry.wrong(Fault::new(format!("`{path}`: {error}")));
+    let list = entry.loading.world.ranges(&bytes, partners).map_err(|error| unfit(&error))?;
+    let list = ranges::admissible(list).map_err(|error| unfit(&error))?;
+    Ok((path.into(), list))
 }

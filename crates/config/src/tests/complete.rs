@@ -32,7 +32,11 @@ fn the_least_file_gets_the_defaults_of_the_reference() {
     assert_eq!(admin.address, "127.0.0.1:9090".parse().unwrap());
     assert_eq!((log.level, log.format, log.access), (LogLevel::Info, LogFormat::Json, AccessLog::Stdout));
     assert!(log.redact_query.is_empty());
-    assert_eq!(cloudflare, Networks::new(pullgate_policy::ranges::builtin()));
+    assert_eq!(runtime.state_dir.to_str(), Some("/var/lib/pullgate"));
+    let url = http::Uri::from_static("https://api.cloudflare.com/client/v4/ips");
+    let feed = RangesFeed { url, partners: vec![], refresh: seconds(3600), removal_grace: seconds(86_400) };
+    let list = pullgate_policy::ranges::builtin();
+    assert_eq!(cloudflare, Cloudflare { source: RangesSource::Api(feed), list, extra: vec![] });
     assert_eq!(tls, Tls { tls12: true, tls13: true, http2: true });
 
     let [Listener { name, address, hosts: served, protocol, ipv6_only, sources, limits }] = listeners.as_slice() else {
@@ -70,8 +74,11 @@ fn every_key_of_this_version_arrives() {
     assert_eq!((config.log.level, config.log.format), (LogLevel::Debug, LogFormat::Text));
     assert_eq!(config.log.access, AccessLog::File("./access.log".into()));
     assert_eq!(config.log.redact_query, ["token", "code"]);
-    let ranges = ["173.245.48.0/20", "2400:cb00::/32", "198.51.100.0/24", "2001:db8::1/128"];
-    assert_eq!(config.cloudflare, networks(&ranges));
+    assert_eq!(config.runtime.state_dir.to_str(), Some("./state"));
+    assert_eq!(config.cloudflare.source, RangesSource::File("ranges-china.txt".into()));
+    let Cloudflare { source: _, list, extra } = config.cloudflare;
+    assert_eq!(Networks::new(list), networks(&["173.245.48.0/20", "2400:cb00::/32", "106.225.240.96/27"]));
+    assert_eq!(Networks::new(extra), networks(&["198.51.100.0/24", "2001:db8::1/128"]));
     assert_eq!(config.tls, Tls { tls12: false, tls13: true, http2: false });
 
     let [https, http, any] = config.listeners.as_slice() else { panic!("three listeners") };
@@ -171,6 +178,21 @@ fn every_kind_in_the_register_is_known_here() {
             assert!(problems.list().iter().all(|problem| !problem.key.ends_with(".kind")), "{problems}");
         }
     }
+}
+
+#[test]
+fn a_feed_of_the_operators_own() {
+    let ranges = "{url: \"http://127.0.0.1:8000/ips\", refresh: 90s, removal_grace: 0s, networks: [jdcloud, jdcloud]}";
+    let text = with(MINIMAL, "version: 1\n", &format!("version: 1\ncloudflare: {{ranges: {ranges}}}\n"));
+    let Loaded { config, warnings } = right(&text);
+    assert_eq!(warnings, []);
+    let RangesSource::Api(feed) = config.cloudflare.source else { panic!("{:?}", config.cloudflare) };
+    assert_eq!(
+        (feed.url.to_string().as_str(), feed.refresh, feed.removal_grace),
+        ("http://127.0.0.1:8000/ips", seconds(90), seconds(0))
+    );
+    assert_eq!(feed.partners, [pullgate_policy::ranges::Partner::Jdcloud]);
+    assert_eq!(config.cloudflare.list, pullgate_policy::ranges::builtin());
 }
 
 #[test]

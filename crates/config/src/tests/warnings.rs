@@ -21,6 +21,12 @@ fn an_upstream_that_no_route_uses() {
 }
 
 #[test]
+fn a_list_that_is_asked_for_too_often() {
+    let text = with(MINIMAL, "version: 1\n", "version: 1\ncloudflare: {ranges: {refresh: 59s}}\n");
+    check(&text, &[("2:32 cloudflare.ranges.refresh", "a few times a year")]);
+}
+
+#[test]
 fn a_certificate_that_has_expired() {
     let expected = [("7:26 hosts[0].certificate.chain", "the certificate expired on 2024-12-31T18:00:00Z")];
     check(&with(MINIMAL, "shop.pem", "old.pem"), &expected);

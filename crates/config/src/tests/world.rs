@@ -2,6 +2,7 @@
 
 use crate::world::{CertificateCheck, CertificateFault, World};
 use ipnet::IpNet;
+use pullgate_policy::ranges::Partner;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyPair, SerialNumber,
     date_time_ymd,
@@ -43,6 +44,7 @@ impl Default for Village {
             ("broken.pem", "nothing"),
             ("broken.key", "SECRET-BYTES"),
             ("ranges.txt", "173.245.48.0/20\n2400:cb00::/32\n"),
+            ("ranges-china.txt", "173.245.48.0/20\n2400:cb00::/32\njdcloud\n106.225.240.96/27\n"),
             ("ranges-empty.txt", ""),
             ("ranges-v4.txt", "173.245.48.0/20\n"),
             ("ranges-private.txt", "10.0.0.0/8\n2400:cb00::/32\n"),
@@ -164,8 +166,12 @@ impl World for Village {
         Ok(CertificateCheck { not_after, key, ocsp_until })
     }
 
-    fn ranges(&self, list: &[u8]) -> Result<Vec<IpNet>, String> {
+    /// With a partner's networks behind a line that names it.
+    fn ranges(&self, list: &[u8], partners: &[Partner]) -> Result<Vec<IpNet>, String> {
         let text = String::from_utf8_lossy(list);
+        let (text, theirs) = text.split_once("jdcloud\n").unwrap_or((&text, ""));
+        let theirs = if partners.is_empty() { "" } else { theirs };
+        let text = format!("{text}{theirs}");
         text.lines().map(|line| line.parse().map_err(|_| format!("`{line}` is no range"))).collect()
     }
 }
