@@ -4,6 +4,7 @@
 
 pub mod bypass;
 pub mod client;
+pub mod frames;
 pub mod hello;
 pub mod legacy;
 pub mod origin;
