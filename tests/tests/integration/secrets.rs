@@ -52,7 +52,9 @@ async fn i54_the_admin_listener_is_on_loopback_and_not_behind_the_door() {
         (format!("http://{localhost}/metrics"), SHOP),
         ("/-/status".to_owned(), "admin"),
     ] {
-        let asked = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nCF-Connecting-IP: {VISITOR}\r\nConnection: close\r\n\r\n");
+        let asked = format!(
+            "GET {target} HTTP/1.1\r\nHost: {host}\r\nCF-Connecting-IP: {VISITOR}\r\nConnection: close\r\n\r\n"
+        );
         for (at, tls) in [("http", None), ("https", Some((SHOP, tls.clone())))] {
             let answer = raw(Some(cloudflare()), stage.at(at), tls, asked.as_bytes()).await.unwrap();
             let answer = String::from_utf8_lossy(&answer).into_owned();
@@ -209,7 +211,17 @@ async fn i57_answers_name_no_version_and_no_address() {
         let answer = raw(Some(cloudflare()), stage.at("http"), None, asked.as_bytes()).await.unwrap();
         let answer = String::from_utf8_lossy(&answer).to_ascii_lowercase();
         assert!(answer.starts_with(&format!("http/1.1 {status} ")), "{line}: {answer}");
-        for told in ["pullgate", "pingora", "hyper", "rust", "\r\nserver:", "\r\nvia:", "127.0.0.1", &origin, env!("CARGO_PKG_VERSION")] {
+        for told in [
+            "pullgate",
+            "pingora",
+            "hyper",
+            "rust",
+            "\r\nserver:",
+            "\r\nvia:",
+            "127.0.0.1",
+            &origin,
+            env!("CARGO_PKG_VERSION"),
+        ] {
             assert!(!answer.contains(told), "{line}: {told} in {answer}");
         }
     }
