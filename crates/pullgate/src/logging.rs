@@ -48,7 +48,7 @@ pub(crate) fn start(log: &Log, metrics: &Metrics) -> io::Result<Sink> {
     Ok(sink)
 }
 
-/// Sets the least severity that is written. What other crates say in detail is written only where the process was started for that.
+/// Sets the least severity that is written.
 pub(crate) fn level(level: LogLevel) {
     log::set_max_level(filter(level));
 }
