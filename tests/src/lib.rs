@@ -5,6 +5,7 @@
 pub mod bypass;
 pub mod client;
 pub mod feed;
+pub mod frames;
 pub mod hello;
 pub mod legacy;
 pub mod origin;

@@ -66,3 +66,10 @@ impl Scene {
         }
     }
 }
+
+/// The same command, as the arguments of a shell script.
+pub(crate) fn through_a_shell(command: &Command, script: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh"]).arg(command.get_program()).args(command.get_args());
+    shell
+}
