@@ -46,8 +46,8 @@ pub struct Gate {
     binary: PathBuf,
     setting: Setting,
     backend: SocketAddr,
-    https: u16,
-    admin: u16,
+    /// Of the listener that stays, of the one that comes and goes, of the admin listener.
+    ports: [u16; 3],
     process: Child,
     target: Target,
     generation: u64,
@@ -59,18 +59,18 @@ impl Gate {
     /// Starts it in front of an origin, and waits until it is ready.
     pub async fn start(binary: &Path, backend: SocketAddr, setting: Setting) -> Self {
         let props = Props::new();
-        let [https, admin] = free_ports();
+        let ports = free_ports();
         let tls = Tls::trusting(&props.server_ca).presenting(&props.edge());
         let target = Target {
-            address: SocketAddr::from(([127, 0, 0, 1], https)),
+            address: SocketAddr::from(([127, 0, 0, 1], ports[0])),
             one: tls.clone().alpn(&["http/1.1"]).client_config(),
             two: tls.alpn(&["h2"]).client_config(),
             bare: Tls::trusting(&props.server_ca).client_config(),
         };
-        write(&props, &configuration(https, admin, backend, setting, 1));
+        write(&props, &configuration(ports, backend, setting, 1));
         let process = spawn(binary, &["run"], &props);
         let binary = binary.to_owned();
-        let gate = Self { props, binary, setting, backend, https, admin, process, target, generation: 1, edition: 1 };
+        let gate = Self { props, binary, setting, backend, ports, process, target, generation: 1, edition: 1 };
         gate.becomes("pullgate_config_generation", 1.0).await;
         gate
     }
@@ -125,7 +125,7 @@ impl Gate {
         if self.edition.is_multiple_of(10) {
             self.props.server_ca.leaf().dns(&[HOSTNAME]).usage_server().issue().write(self.props.path(), "server");
         }
-        write(&self.props, &configuration(self.https, self.admin, self.backend, self.setting, self.edition));
+        write(&self.props, &configuration(self.ports, self.backend, self.setting, self.edition));
         self.signal("-HUP");
         self.generation += 1;
         self.becomes("pullgate_config_generation", f64::from(u32::try_from(self.generation).unwrap())).await;
@@ -157,7 +157,7 @@ impl Gate {
 
     /// The sum of the series of a name, over all labels; 0 where there are none.
     pub async fn metric(&self, name: &str) -> Option<f64> {
-        let admin = SocketAddr::from(([127, 0, 0, 1], self.admin));
+        let admin = SocketAddr::from(([127, 0, 0, 1], self.ports[2]));
         let text = H1::plain(None, admin).await.ok()?.send(get("admin", "/metrics")).await.ok()?.text();
         let values = text.lines().filter_map(|line| {
             let rest = line.strip_prefix(name)?;
@@ -217,8 +217,8 @@ fn write(props: &Props, text: &str) {
     std::fs::rename(fresh, file).unwrap();
 }
 
-/// Two configurations take turns: every other one has one more range, one more policy and one more host.
-fn configuration(https: u16, admin: u16, backend: SocketAddr, setting: Setting, edition: u64) -> String {
+/// Two configurations take turns: every other one has one more range, policy, host and listener.
+fn configuration([https, late_https, admin]: [u16; 3], backend: SocketAddr, setting: Setting, edition: u64) -> String {
     let more = edition.is_multiple_of(2);
     let (range, policy) = if more { (", 198.51.100.0/24", ", {kind: workers, zones: []}") } else { ("", "") };
     let host = |name: &str, hostname: &str| {
@@ -232,7 +232,12 @@ fn configuration(https: u16, admin: u16, backend: SocketAddr, setting: Setting, 
 "
         )
     };
-    let late = if more { host("late", "late.example.com") } else { String::new() };
+    let (late, late_listener) = if more {
+        let listener = format!("  - {{name: late, address: '127.0.0.1:{late_https}'}}\n");
+        (host("late", "late.example.com"), listener)
+    } else {
+        Default::default()
+    };
     let Setting { listener, limits } = setting;
     format!(
         "version: 1
@@ -242,7 +247,7 @@ log: {{level: info, access: access.log}}
 cloudflare: {{ranges: {{extra: [127.0.1.0/24{range}]}}}}
 listeners:
   - {{name: https, address: '127.0.0.1:{https}', {listener} limits: {{{limits}}}}}
-hosts:
+{late_listener}hosts:
 {}{late}upstreams:
   shop: {{servers: ['{backend}'], timeouts: {{idle: 5s}}}}
 ",
