@@ -131,6 +131,13 @@ impl Gate {
         self.becomes("pullgate_config_generation", f64::from(u32::try_from(self.generation).unwrap())).await;
     }
 
+    /// Makes the configuration the one of the start again, where it is the other one.
+    pub async fn back(&mut self) {
+        if self.edition.is_multiple_of(2) {
+            self.reload().await;
+        }
+    }
+
     /// Puts a fresh process of the same binary in the place of the one that serves, and waits until the old one has drained.
     pub async fn upgrade(&mut self) {
         let next = spawn(&self.binary, &["run", "--upgrade"], &self.props);

@@ -80,6 +80,7 @@ impl Growth {
             }
         }
         let counts = load.finish().await;
+        gate.back().await;
         let descriptors_after = settled(&gate, descriptors_before).await;
         gate.end().await;
         Grown {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -63,12 +63,12 @@ pub struct Slowed {
 }
 
 /// The time-out of each kind: short, so that the run is short.
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(8);
 
 /// How much later a client may learn of its end on a machine that is busy with it, in seconds.
 const LATE: f64 = 2.5;
 
-const LIMITS: &str = "handshake_timeout: 5s, header_timeout: 5s, body_timeout: 5s, write_timeout: 5s";
+const LIMITS: &str = "handshake_timeout: 8s, header_timeout: 8s, body_timeout: 8s, write_timeout: 8s";
 
 /// Handshakes under way at most while the slow clients come.
 const AT_ONCE: usize = 64;
@@ -99,14 +99,17 @@ impl Slow {
         load.served(100).await;
         let before = gate.resident();
         let (mut open, mut most) = (0.0_f64, before);
-        let mut holding = Box::pin(hold(gate.target(), self, Arc::clone(&ledger)));
+        let (over, told) = watch::channel(false);
+        let mut holding = Box::pin(hold(gate.target(), self, Arc::clone(&ledger), told));
         let ends = loop {
             tokio::select! {
                 ends = &mut holding => break ends,
                 () = tokio::time::sleep(LOOK) => {}
             }
             most = most.max(gate.resident());
-            open = open.max(gate.metric("pullgate_connections_open").await.unwrap_or(0.0));
+            let now = gate.metric("pullgate_connections_open").await.unwrap_or(0.0);
+            open = open.max(now);
+            over.send_replace(open >= f64::from(self.count) / 2.0 && now < FEW);
         };
         let counts = load.finish().await;
         gate.end().await;
@@ -127,12 +130,15 @@ impl Slow {
 
 const LOOK: Duration = Duration::from_millis(200);
 
+/// Connections that the good client has open, and some.
+const FEW: f64 = 20.0;
+
 /// How a slow client learnt of its end.
 #[derive(Debug, Clone, Copy)]
 enum End {
     /// The connection ended so long after the time-out began.
     After(Duration),
-    /// A reader does not see it; the access log has the time.
+    /// A reader does not see it; the access log has the time, from the request on.
     Logged(u64),
     /// It was not cut.
     Never,
@@ -152,11 +158,11 @@ impl End {
 }
 
 /// All slow clients of a run, to the end of each.
-async fn hold(target: Target, slow: Slow, ledger: Arc<Ledger>) -> Vec<End> {
+async fn hold(target: Target, slow: Slow, ledger: Arc<Ledger>, told: watch::Receiver<bool>) -> Vec<End> {
     let room = Arc::new(Semaphore::new(AT_ONCE));
     let mut clients = JoinSet::new();
     for at in 0..slow.count {
-        let (target, room, ledger) = (target.clone(), Arc::clone(&room), Arc::clone(&ledger));
+        let (target, room, ledger, told) = (target.clone(), Arc::clone(&room), Arc::clone(&ledger), told.clone());
         clients.spawn(async move {
             let place = room.acquire_owned().await.unwrap();
             match slow.kind {
@@ -178,9 +184,10 @@ async fn hold(target: Target, slow: Slow, ledger: Arc<Ledger>) -> Vec<End> {
                     body(wire).await
                 }
                 Kind::Reader => {
-                    let wire = secured(&target, at).await?;
+                    let number = ledger.issue();
+                    let wire = answered(secured(&target, at).await?, number).await?;
                     drop(place);
-                    reader(wire, ledger.issue()).await
+                    reader(wire, number, told).await
                 }
             }
         });
@@ -253,11 +260,19 @@ async fn drip(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite, begun: 
     }
 }
 
-async fn reader(mut wire: Wire, number: u64) -> Option<End> {
+/// A connection on which an answer has begun that is too long for it.
+async fn answered(mut wire: Wire, number: u64) -> Option<Wire> {
     let head = format!("GET /large/{number} HTTP/1.1\r\nHost: {HOSTNAME}\r\nCF-Connecting-IP: {VISITOR}\r\n\r\n");
     wire.write_all(head.as_bytes()).await.ok()?;
     wire.flush().await.ok()?;
-    tokio::time::sleep(LIMIT + Duration::from_secs_f64(LATE)).await;
+    timeout(GIVES_UP, wire.read_exact(&mut [0; 12])).await.ok()?.ok()?;
+    Some(wire)
+}
+
+/// Reads nothing until the gateway has let all readers go.
+async fn reader(mut wire: Wire, number: u64, mut told: watch::Receiver<bool>) -> Option<End> {
+    // Where that does not come the answer does, as a whole.
+    let _ = timeout(GIVES_UP, told.wait_for(|over| *over)).await;
     // What the kernel holds still comes; a whole answer would mean that nobody was cut.
     let mut came = 0;
     let mut scratch = [0; 16 * 1024];
