@@ -21,7 +21,7 @@ mod surroundings;
 
 pub use backend::Backend;
 pub use changes::{Changed, Changes};
-pub use gate::{Gate, Setting, can_upgrade};
+pub use gate::{Gate, Setting};
 pub use growth::{Grown, Growth};
 pub use idle::{Idle, Idled};
 pub use ledger::{Balance, Ledger};

@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a command line reports where its user looks")]
 
 use clap::{Parser, ValueEnum};
-use pullgate_tests::soak::{Changes, Figure, Growth, Idle, Setting, Slow, Strangers, can_upgrade, table};
+use pullgate_tests::soak::{Changes, Figure, Growth, Idle, Setting, Slow, Strangers, table};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -65,8 +65,7 @@ async fn run(part: Part, arguments: &Arguments, binary: &Path) -> Vec<Figure> {
     match part {
         Part::Changes => {
             let full = Changes::full();
-            let upgrades = if can_upgrade(binary) { full.upgrades / divide } else { 0 };
-            let plan = Changes { reloads: full.reloads / divide, upgrades, ..full };
+            let plan = Changes { reloads: full.reloads / divide, upgrades: full.upgrades / divide, ..full };
             plan.run(binary).await.figures(&plan, LEAST_RATE)
         }
         Part::Strangers => {

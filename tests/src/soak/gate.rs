@@ -50,7 +50,6 @@ pub struct Gate {
     ports: [u16; 3],
     process: Child,
     target: Target,
-    generation: u64,
     /// How often the configuration was written.
     edition: u64,
 }
@@ -70,7 +69,7 @@ impl Gate {
         write(&props, &configuration(ports, backend, setting, 1));
         let process = spawn(binary, &["run"], &props);
         let binary = binary.to_owned();
-        let gate = Self { props, binary, setting, backend, ports, process, target, generation: 1, edition: 1 };
+        let gate = Self { props, binary, setting, backend, ports, process, target, edition: 1 };
         gate.becomes("pullgate_config_generation", 1.0).await;
         gate
     }
@@ -119,16 +118,16 @@ impl Gate {
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
-    /// Writes another configuration, sends SIGHUP and waits until it is in force. Every tenth brings a new server certificate.
+    /// Writes another configuration and waits until `pullgate reload` says that it is in force. Every tenth brings a new server certificate.
     pub async fn reload(&mut self) {
         self.edition += 1;
         if self.edition.is_multiple_of(10) {
             self.props.server_ca.leaf().dns(&[HOSTNAME]).usage_server().issue().write(self.props.path(), "server");
         }
         write(&self.props, &configuration(self.ports, self.backend, self.setting, self.edition));
-        self.signal("-HUP");
-        self.generation += 1;
-        self.becomes("pullgate_config_generation", f64::from(u32::try_from(self.generation).unwrap())).await;
+        let mut reloading = spawn(&self.binary, &["reload"], &self.props);
+        let reloading = tokio::task::spawn_blocking(move || reloading.wait().unwrap()).await.unwrap();
+        assert!(reloading.success(), "no reload ({reloading}):\n{}", self.said());
     }
 
     /// Makes the configuration the one of the start again, where it is the other one.
@@ -140,7 +139,7 @@ impl Gate {
 
     /// Puts a fresh process of the same binary in the place of the one that serves, and waits until the old one has drained.
     pub async fn upgrade(&mut self) {
-        let next = spawn(&self.binary, &["run", "--upgrade"], &self.props);
+        let next = spawn(&self.binary, &["run", "--take-over"], &self.props);
         let mut before = std::mem::replace(&mut self.process, next);
         let deadline = Instant::now() + PATIENCE;
         while before.try_wait().unwrap().is_none() {
@@ -148,8 +147,6 @@ impl Gate {
             assert!(failed.is_none() && Instant::now() < deadline, "no upgrade ({failed:?}):\n{}", self.said());
             tokio::time::sleep(LOOK).await;
         }
-        self.generation = 1;
-        self.becomes("pullgate_config_generation", 1.0).await;
     }
 
     /// Lets it drain, and waits for its end. Only then is the access log whole.
@@ -202,13 +199,6 @@ impl Drop for Gate {
 
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Whether a binary can take over from a process that runs.
-#[must_use]
-pub fn can_upgrade(binary: &Path) -> bool {
-    let help = Command::new(binary).args(["run", "--help"]).output();
-    help.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("--upgrade"))
-}
-
 fn spawn(binary: &Path, arguments: &[&str], props: &Props) -> Child {
     assert!(binary.exists(), "{} is missing: run `make test`, or `cargo build` first", binary.display());
     let said = OpenOptions::new().create(true).append(true).open(props.path().join("said")).unwrap();
@@ -248,7 +238,7 @@ fn configuration([https, late_https, admin]: [u16; 3], backend: SocketAddr, sett
     let Setting { listener, limits } = setting;
     format!(
         "version: 1
-runtime: {{drain: 20s}}
+runtime: {{drain: 20s, state_dir: state}}
 admin: {{address: '127.0.0.1:{admin}'}}
 log: {{level: info, access: access.log}}
 cloudflare: {{ranges: {{extra: [127.0.1.0/24{range}]}}}}

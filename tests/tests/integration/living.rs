@@ -3,12 +3,12 @@
 use crate::binary::binary;
 use pullgate_tests::soak::{Changes, Idle, Setting, Shape, Slow, Strangers};
 
-/// Ten reloads, a new certificate among them, while two thousand requests and more come over both protocols: each is answered, logged and
-/// at the origin exactly once.
+/// Ten reloads, a new certificate among them, and two upgrades, while two thousand requests and more come over both protocols: each is
+/// answered, logged and at the origin exactly once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reloads_under_load_lose_nothing() {
+async fn reloads_and_upgrades_under_load_lose_nothing() {
     let shape = Shape { ones: 6, twos: 2, streams: 4, rounds: 40.0, fresh: 10.0 };
-    let plan = Changes { reloads: 10, upgrades: 0, between: 200, shape };
+    let plan = Changes { reloads: 10, upgrades: 2, between: 200, shape };
     let changed = plan.run(&binary()).await;
     assert_eq!((changed.failed, changed.refused, changed.reset), (0, 0, 0), "{changed:#?}");
     assert_eq!((changed.balance.odd, changed.balance.clients), (0, changed.balance.issued), "{changed:#?}");
