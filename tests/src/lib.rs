@@ -10,5 +10,7 @@ pub mod hello;
 pub mod legacy;
 pub mod origin;
 pub mod pki;
+pub mod ports;
 pub mod signer;
+pub mod soak;
 pub mod stage;

@@ -15,6 +15,7 @@ mod headers;
 mod lifecycle;
 mod limits;
 mod listeners;
+mod living;
 mod matrix;
 mod observed;
 mod origin_pull;
