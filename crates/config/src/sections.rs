@@ -5,6 +5,7 @@ mod certificate;
 mod cloudflare;
 mod headers;
 mod hosts;
+mod kernel_filter;
 mod listeners;
 mod log;
 mod networks;
@@ -40,8 +41,9 @@ pub(crate) fn read(root: &Entry<'_>) -> Read<Config> {
         let cloudflare = section.subsection("cloudflare", cloudflare::read);
         let tls = section.subsection("tls", tls::read);
         let mut exposure = listeners::Exposure::default();
+        let ranges = cloudflare.as_ref().ok();
         let listeners =
-            section.required("listeners", |list| listeners::read(list, &host_names, addresses, &mut exposure));
+            section.required("listeners", |list| listeners::read(list, &host_names, addresses, &mut exposure, ranges));
         let hosts = section.required("hosts", |list| hosts::read(list, &exposure, &upstream_names));
         let upstreams = section.optional("upstreams", |map| upstreams::read(map, &upstream_names));
         section.later(&[("tracing", Inert::Null)]);

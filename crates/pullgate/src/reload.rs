@@ -92,7 +92,7 @@ impl Succession {
         }
         let listeners = config.listeners.clone();
         let snapshot = Arc::new(Snapshot::new(config, Some(&before))?);
-        self.listeners.follow(&listeners, || self.in_force.replace(Arc::clone(&snapshot)))?;
+        self.listeners.follow(&listeners, &snapshot, || self.in_force.replace(Arc::clone(&snapshot)))?;
         self.drain.store(milliseconds(asked.runtime.drain), Ordering::Relaxed);
         logging::level(asked.log.level);
         snapshot.show(&self.metrics, Some(&before));
