@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// The binary beside this test's own folder.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let path = test.parent().and_then(Path::parent).unwrap().join("pullgate");
     assert!(path.exists(), "{} is missing: run `make test`, or `cargo build` first", path.display());
@@ -305,7 +305,9 @@ async fn workers_log_level_and_log_format_have_their_effect() {
         let head = format!(
             "version: 1\nruntime: {{workers: 3, state_dir: state}}\nlog: {log}\nadmin: {{address: '127.0.0.1:{admin}'}}\ncloudflare: {{ranges: {{extra: [127.0.1.0/24]}}}}\n"
         );
-        let listeners = format!("listeners:\n  - {{name: http, address: '127.0.0.1:{http}', protocol: http}}\n");
+        let listeners = format!(
+            "listeners:\n  - {{name: http, address: '127.0.0.1:{http}', protocol: http, kernel_filter: off}}\n"
+        );
         let recipe = Recipe { head, listeners, hosts: crate::admission::open_host(), ..Recipe::default() };
         let running = Running::start(&props.write(&recipe, &origin.address().to_string()));
         let admin = format!("127.0.0.1:{admin}");
