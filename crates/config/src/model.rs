@@ -60,6 +60,14 @@ pub struct Cloudflare {
     pub extra: Vec<IpNet>,
 }
 
+impl Cloudflare {
+    /// All that counts as Cloudflare to begin with.
+    #[must_use]
+    pub fn networks(&self) -> Networks {
+        Networks::new(self.list.iter().chain(&self.extra).copied())
+    }
+}
+
 /// Where the list of ranges comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RangesSource {
@@ -164,6 +172,8 @@ pub struct Listener {
     pub ipv6_only: bool,
     /// Who may connect.
     pub sources: Sources,
+    /// Whether the kernel drops everybody else.
+    pub kernel_filter: KernelFilter,
     /// Its time-outs.
     pub limits: Limits,
 }
@@ -205,6 +215,18 @@ pub enum Sources {
     Any,
     /// These networks.
     Networks(Networks),
+}
+
+/// Whether the kernel drops the packets of those who may not connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KernelFilter {
+    /// It does not.
+    Off,
+    /// Where it can.
+    Auto,
+    /// Or the gateway does not start.
+    Require,
 }
 
 /// The time-outs of a listener.

@@ -15,6 +15,12 @@ pub struct Networks {
 }
 
 impl Networks {
+    /// No network at all.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { v4: Vec::new(), v6: Vec::new(), prefixes: (0, 0) }
+    }
+
     /// Builds the set; overlapping networks are merged.
     pub fn new(networks: impl IntoIterator<Item = IpNet>) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
@@ -65,6 +71,26 @@ impl Networks {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty()
+    }
+
+    /// This set and another one together.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        Self {
+            v4: merged([self.v4.as_slice(), &other.v4].concat()),
+            v6: merged([self.v6.as_slice(), &other.v6].concat()),
+            prefixes: (self.prefixes.0 + other.prefixes.0, self.prefixes.1 + other.prefixes.1),
+        }
+    }
+
+    /// The first and the last address of each interval of IPv4, sorted and apart.
+    pub(crate) fn ipv4(&self) -> &[(u32, u32)] {
+        &self.v4
+    }
+
+    /// The same of IPv6.
+    pub(crate) fn ipv6(&self) -> &[(u128, u128)] {
+        &self.v6
     }
 
     /// How many IPv4 and IPv6 prefixes the set was built from, before merging.

@@ -137,6 +137,7 @@ impl Gateway {
             admin_socket(admin_at, &passed).map_err(|error| StartError::Admin(admin_at, error))?;
         let serving = (Arc::clone(&in_force), metrics.clone(), http);
         let listeners = Arc::new(Listeners::start(&listeners, passed, serving)?);
+        listeners.show_filters_at_each_look();
         let succession = Succession::new(Arc::clone(&in_force), Arc::clone(&listeners), ranges, fixed, metrics.clone());
         let succession = Arc::new(succession);
         let admin_thread = Threads::alone("admin").map_err(StartError::Runtime)?;

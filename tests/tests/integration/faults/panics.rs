@@ -1,7 +1,7 @@
 //! H 52: a bug costs the request or the connection that it is met in, and no other.
 
 use pullgate_door::{
-    Accepting, CertificateFiles, Entrance, Gate, Gates, HostTls, ListenerSettings, TlsSettings, bind, serve,
+    Accepting, CertificateFiles, Entrance, Filtering, Gate, Gates, HostTls, ListenerSettings, TlsSettings, bind, serve,
 };
 use pullgate_metrics::Metrics;
 use pullgate_policy::hosts::HostTable;
@@ -98,15 +98,15 @@ impl Faulty {
         let settings = TlsSettings { tls12: true, tls13: true, http2: true };
         let tls = HostTls::new(&[files], host.rule.origin_pull.clone(), settings, None).unwrap();
         let listeners = HashMap::from([("https".into(), Admission::Cloudflare)]);
-        let admissions = Arc::new(Admissions { cloudflare: config.cloudflare, listeners });
+        let admissions = Arc::new(Admissions { cloudflare: config.cloudflare.networks(), listeners });
         let hosts = HostTable::new(vec![host.rule]).unwrap();
-        let rules = Arc::new(Rules { hosts, listener_hosts: HashMap::new(), admissions });
+        let rules = Arc::new(Rules { hosts: Arc::new(hosts), listener_hosts: HashMap::new(), admissions });
         let ten = Duration::from_secs(10);
         let entrance = Arc::new(Entrance { tls: true, handshake_timeout: ten });
         let entrances = HashMap::from([("https".into(), entrance)]);
-        let gate = Arc::new(Gate { rules: Arc::clone(&rules), tls: vec![Some(tls)], entrances });
+        let gate = Arc::new(Gate { rules: Arc::clone(&rules), tls: vec![Some(tls)].into(), entrances });
         let limits = HashMap::from([("https".into(), HttpLimits { header: ten, body: ten, write: ten, idle: ten })]);
-        let site = Arc::new(Site { generation: 1, rules, upstreams: Vec::new(), limits });
+        let site = Arc::new(Site { generation: 1, rules, upstreams: Vec::new().into(), limits });
         Self { gate, site, at_gate: AtomicUsize::new(0), at_site: AtomicUsize::new(0) }
     }
 
@@ -116,7 +116,7 @@ impl Faulty {
         let http = HttpSettings { workers: 2, upstream_idle: 1, metrics: metrics.clone(), access: None };
         let (drain, orders) = (watch::Sender::new(false), watch::Sender::new(Accepting::On));
         let (http, _) = Http::new(http, Arc::clone(self) as Arc<dyn Sites>, drain.subscribe());
-        let bound = bind(settings).unwrap();
+        let (bound, _) = bind(settings, &Filtering::Off).unwrap();
         let address = bound.address();
         tokio::spawn(serve(bound, Arc::clone(self) as Arc<dyn Gates>, metrics.clone(), http, orders.subscribe()));
         (address, (drain, orders))
