@@ -5,7 +5,10 @@ CARGO ?= cargo
 # How long each fuzz target runs.
 SECONDS ?= 60
 
-.PHONY: help setup build check-conf test lint fuzz demo bypass bench bench-peers
+# How long the last part of the soak takes.
+MINUTES ?= 10
+
+.PHONY: help setup build check-conf test lint fuzz demo bypass soak bench bench-peers
 
 help:
 	@echo 'make demo         the main job on this machine: a play-acted Cloudflare, the gateway, an origin'
@@ -14,6 +17,7 @@ help:
 	@echo 'make check-conf   throw-away certificates for conf/, and pullgate check for each file'
 	@echo 'make fuzz         certificate chains, ClientHellos, range lists, fuzzed for SECONDS=60'
 	@echo 'make bypass       the known origin-pull bypasses against Pullgate and nginx, as tables'
+	@echo 'make soak         load, reloads, strangers, slow and idle clients, memory over MINUTES=10: figures and bars'
 	@echo 'make bench        what a decision costs (criterion)'
 	@echo 'make bench-peers  CPU per handshake and per request, beside nginx'
 
@@ -47,6 +51,9 @@ fuzz: setup
 
 bypass: setup
 	tests/bypass/run
+
+soak: setup
+	tests/soak/run --minutes $(MINUTES) $(PARTS)
 
 bench: setup
 	$(CARGO) bench --locked --package pullgate-benches

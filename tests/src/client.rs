@@ -294,7 +294,11 @@ impl Wire {
         sni: &str,
         config: Arc<ClientConfig>,
     ) -> Result<Self, Refused> {
-        let stream = connect(from, to).await.map_err(Refused::Tcp)?;
+        Self::secure(connect(from, to).await.map_err(Refused::Tcp)?, sni, config).await
+    }
+
+    /// Shakes hands on a connection that exists.
+    pub async fn secure(stream: TcpStream, sni: &str, config: Arc<ClientConfig>) -> Result<Self, Refused> {
         let name = ServerName::try_from(sni.to_owned()).unwrap();
         let handshake = timeout(ANSWER, TlsConnector::from(config).connect(name, stream));
         let stream = handshake.await.map_err(|_| Refused::Deadline)?.map_err(|error| Refused::handshake(&error))?;

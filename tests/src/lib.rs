@@ -5,9 +5,12 @@
 pub mod bypass;
 pub mod client;
 pub mod feed;
+pub mod frames;
 pub mod hello;
 pub mod legacy;
 pub mod origin;
 pub mod pki;
+pub mod ports;
 pub mod signer;
+pub mod soak;
 pub mod stage;

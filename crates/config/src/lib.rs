@@ -58,16 +58,16 @@ pub fn load(file: &str, text: &str, world: &dyn World) -> Result<Loaded, Problem
     }
 }
 
-/// The `runtime.state_dir` of a configuration, as far as it can be told: a text with other mistakes has one too.
-#[must_use]
-pub fn state_dir(text: &str, world: &dyn World) -> PathBuf {
+/// The `runtime.state_dir` of a configuration that may have other mistakes; `file` is its name in problems.
+///
+/// # Errors
+/// What keeps the text from being YAML.
+pub fn state_dir(file: &str, text: &str, world: &dyn World) -> Result<PathBuf, Problems> {
     let loading = Loading::new(world, text);
-    let (tree, _) = yaml::parse(problem::unmarked(text));
-    let written = tree.and_then(|mut root| {
-        interpolate::interpolate(&mut root, "", &loading);
-        sections::state_dir(&root)
-    });
-    written.unwrap_or_else(|| sections::STATE_DIR.into())
+    let (tree, shape) = yaml::parse(problem::unmarked(text));
+    let Some(mut root) = tree else { return Err(Problems::new(file, text, shape)) };
+    interpolate::interpolate(&mut root, "", &loading);
+    Ok(sections::state_dir(&root).unwrap_or_else(|| sections::STATE_DIR.into()))
 }
 
 #[cfg(test)]

@@ -242,7 +242,7 @@ fn quoted(argument: &str) -> String {
 fn configuration(origin: SocketAddr) -> String {
     format!(
         r#"version: 1
-runtime: {{workers: 1}}
+runtime: {{workers: 1, state_dir: state}}
 admin: {{address: "127.0.0.1:0"}}
 log: {{level: error, access: access.log}}
 cloudflare:

@@ -32,14 +32,14 @@ pub(crate) fn start(log: &Log, metrics: &Metrics) -> io::Result<Sink> {
     let sink = Sink::start("process-log", Box::new(unbuffered(&io::stderr())?), metrics.log_dropped("process"))?;
     let json = log.format == LogFormat::Json;
     let mut builder = Builder::new();
-    // The level is the log crate's own, which a reload can change.
-    builder.filter_level(LevelFilter::Trace).target(Target::Pipe(Box::new(sink.clone())));
-    if filter(log.level) < LevelFilter::Debug {
-        // What these say at `error` of a single request stands in the access log, with the request beside it.
-        for noisy in ["pingora_core", "pingora_proxy", "h2", "rustls"] {
-            builder.filter_module(noisy, LevelFilter::Off);
-        }
+    // Libraries quote what passes through them, credentials included, from `debug` on: they have a word in warnings alone. What the four say
+    // of a single request stands in the access log, with the request beside it. The level itself is the log crate's own, which a reload can
+    // change.
+    builder.filter_level(LevelFilter::Warn).filter_module("pullgate", LevelFilter::Trace);
+    for noisy in ["pingora_core", "pingora_proxy", "h2", "rustls"] {
+        builder.filter_module(noisy, LevelFilter::Off);
     }
+    builder.target(Target::Pipe(Box::new(sink.clone())));
     builder.format(move |out, record| if json { json_line(out, record) } else { text_line(out, record) });
     // A second gateway in one process keeps the first one's log.
     if builder.try_init().is_ok() {
@@ -48,7 +48,7 @@ pub(crate) fn start(log: &Log, metrics: &Metrics) -> io::Result<Sink> {
     Ok(sink)
 }
 
-/// Sets the least severity that is written. What other crates say in detail is written only where the process was started for that.
+/// Sets the least severity that is written.
 pub(crate) fn level(level: LogLevel) {
     log::set_max_level(filter(level));
 }

@@ -155,6 +155,7 @@ fn reload(file: &Path, format: Format) -> anyhow::Result<ExitCode> {
             }
             return Ok(ExitCode::from(if configuration { BAD_CONFIGURATION } else { FAILED }));
         }
+        (Err(AskError::Load(error)), _) => return Ok(refused(&error)),
         (Err(error), _) => return Err(error.into()),
     }
     Ok(ExitCode::SUCCESS)

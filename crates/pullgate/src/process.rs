@@ -51,7 +51,7 @@ pub fn run(file: &Path, beginning: Beginning) -> Result<(), RunError> {
     let (take_over, passed) = match beginning {
         Beginning::Fresh => (None, systemd::sockets().map_err(RunError::Passed)?),
         Beginning::TakeOver => {
-            let (take_over, sockets) = TakeOver::begin(&state_dir(file))?;
+            let (take_over, sockets) = TakeOver::begin(&state_dir(file)?)?;
             (Some(take_over), sockets)
         }
     };

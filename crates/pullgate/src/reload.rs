@@ -9,7 +9,7 @@ use crate::watch::Files;
 use crate::world::{LoadError, Loaded, Warnings, load_again};
 use crate::{logging, systemd};
 use pullgate_config::{Admin, Config, Log, Runtime};
-use pullgate_metrics::{Metrics, ReloadOutcome};
+use pullgate_metrics::{Metrics, PanicAt, ReloadOutcome};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,6 +28,9 @@ pub enum ReloadError {
     /// A socket that it asks for cannot be opened.
     #[error(transparent)]
     Sockets(#[from] SocketError),
+    /// A bug was met on the way; the process log has its place.
+    #[error("a bug of Pullgate was met on the way")]
+    Panicked,
     /// It changes what is fixed when the process starts.
     #[error("changed, and fixed until a restart or an upgrade: {}", .0.join(", "))]
     Fixed(Vec<&'static str>),
@@ -120,11 +123,26 @@ impl Succession {
     /// The same, with the files that were looked at.
     fn reload_noting(&self, file: &Path) -> (Result<Reloaded, ReloadError>, Files) {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.in_force.snapshot();
-        let (loaded, files) = load_again(file, before.digests());
-        let result = loaded.map_err(ReloadError::from).and_then(|loaded| self.follow(loaded, &before));
+        let (result, files) = self.survive(file, || {
+            let before = self.in_force.snapshot();
+            let (loaded, files) = load_again(file, before.digests());
+            (loaded.map_err(ReloadError::from).and_then(|loaded| self.follow(loaded, &before)), files)
+        });
         self.metrics.reload(if result.is_ok() { ReloadOutcome::Applied } else { ReloadOutcome::Refused });
         (result, files)
+    }
+
+    /// An attempt that panics is one that failed, of which the file alone is known.
+    fn survive(
+        &self,
+        file: &Path,
+        attempt: impl FnOnce() -> (Result<Reloaded, ReloadError>, Files),
+    ) -> (Result<Reloaded, ReloadError>, Files) {
+        self.metrics.survive(PanicAt::Reload, attempt).unwrap_or_else(|| {
+            let mut files = Files::default();
+            files.note(file);
+            (Err(ReloadError::Panicked), files)
+        })
     }
 
     fn follow(&self, loaded: Loaded, before: &Snapshot) -> Result<Reloaded, ReloadError> {
@@ -236,4 +254,35 @@ impl Fixed {
 
 fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails here; this panic is the case")]
+mod tests {
+    use crate::gateway::Gateway;
+    use crate::world::{System, load};
+
+    const TEXT: &str = "version: 1
+admin: {address: '127.0.0.1:0'}
+log: {level: error, access: off}
+listeners: [{name: http, address: '127.0.0.1:0', protocol: http}]
+hosts:
+  - name: open
+    hostnames: [open.example.com]
+    origin_pull: {mode: off}
+    routes: [{name: all, respond: {status: 204}}]
+";
+
+    #[test]
+    fn h52_a_reload_that_panics_leaves_what_serves_and_the_next_one_works() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pullgate.yaml");
+        std::fs::write(&file, TEXT).unwrap();
+        let gateway = Gateway::start(load(&file).unwrap().config, &System::beside(&file)).unwrap();
+        let succession = gateway.succession();
+        let (failed, _) = succession.survive(&file, || panic!("as it happens"));
+        assert!(matches!(failed, Err(super::ReloadError::Panicked)));
+        assert!(gateway.metrics().render().unwrap().contains("pullgate_panics_total{at=\"reload\"} 1\n"));
+        assert_eq!(succession.reload(&file).unwrap().generation, 2);
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::control::message::{Answer, Ask};
 use crate::control::{ask, path};
-use crate::world::state_dir;
+use crate::world::{LoadError, state_dir};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,6 +10,9 @@ use std::time::Duration;
 /// A running gateway that did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
+    /// The configuration does not say where the gateway is to be found.
+    #[error(transparent)]
+    Load(#[from] LoadError),
     /// Nobody answers.
     #[error("no running gateway answers on {} (runtime.state_dir in the configuration says where it is)", .0.display())]
     Unreachable(PathBuf, #[source] io::Error),
@@ -75,7 +78,7 @@ pub fn upgrade(file: &Path, program: &Path) -> Result<Upgraded, AskError> {
 }
 
 fn put(file: &Path, question: &Ask, patience: Duration) -> Result<Answer, AskError> {
-    let socket = path(&state_dir(file));
+    let socket = path(&state_dir(file)?);
     match ask(&socket, question, patience) {
         Ok(Answer::Refused { why, configuration }) => Err(AskError::Refused { why, configuration }),
         Ok(answer) => Ok(answer),

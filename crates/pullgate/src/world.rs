@@ -181,17 +181,20 @@ pub(crate) fn load_again(file: &Path, in_force: Arc<HashSet<[u8; 32]>>) -> (Resu
 
 fn load_with(file: &Path, system: &System) -> Result<Loaded, LoadError> {
     system.note(file);
-    let text =
-        std::fs::read_to_string(file).map_err(|source| LoadError::Unreadable { path: file.to_owned(), source })?;
+    let text = text_of(file)?;
     let name = file.display().to_string();
     let loaded = pullgate_config::load(&name, &text, system).map_err(LoadError::Problems)?;
     let files = system.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
     Ok(Loaded { config: loaded.config, warnings: Warnings { file: name, text, list: loaded.warnings }, files })
 }
 
-/// The `state_dir` of a configuration file, whatever else is wrong with it.
-pub(crate) fn state_dir(file: &Path) -> PathBuf {
+/// The `state_dir` of a configuration file, which may have other mistakes.
+pub(crate) fn state_dir(file: &Path) -> Result<PathBuf, LoadError> {
     let system = System::beside(file);
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    system.path(&pullgate_config::state_dir(&text, &system))
+    let written = pullgate_config::state_dir(&file.display().to_string(), &text_of(file)?, &system);
+    Ok(system.path(&written.map_err(LoadError::Problems)?))
+}
+
+fn text_of(file: &Path) -> Result<String, LoadError> {
+    std::fs::read_to_string(file).map_err(|source| LoadError::Unreadable { path: file.to_owned(), source })
 }

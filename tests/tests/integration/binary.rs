@@ -4,11 +4,10 @@ use crate::requests::post;
 use http_body_util::BodyExt;
 use pullgate_tests::client::{H1, H2, Tls, curl, get, streaming};
 use pullgate_tests::origin::{Origin, pattern, sha256};
+pub(crate) use pullgate_tests::ports::free_ports;
 use pullgate_tests::stage::{Props, Recipe, cloudflare, eventually, visit};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// The binary beside this test's own folder.
@@ -25,18 +24,6 @@ pub(crate) fn pullgate(arguments: &[&str]) -> Output {
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Ports that nothing listens on, each given out once: below the range that the system takes from for port 0, so that no other test gets
-/// one in between.
-pub(crate) fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = 10_000 + std::process::id() % 10_000;
-    let mut candidates = std::iter::repeat_with(|| {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        u16::try_from(start).unwrap() + step % 10_000
-    });
-    std::array::from_fn(|_| candidates.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap())
 }
 
 /// What `/metrics` of an admin listener says.

@@ -31,7 +31,7 @@ impl Scene {
         let (props, origin) = (Props::new(), Origin::start().await);
         let [http, https, admin] = free_ports();
         let head = format!(
-            "version: 1\nlog: {log}\nadmin: {{address: '127.0.0.1:{admin}'}}\ncloudflare: {{ranges: {{extra: [127.0.1.0/24]}}}}\n"
+            "version: 1\nruntime: {{state_dir: state}}\nlog: {log}\nadmin: {{address: '127.0.0.1:{admin}'}}\ncloudflare: {{ranges: {{extra: [127.0.1.0/24]}}}}\n"
         );
         let listeners =
             Recipe::default().listeners.replacen(":0", &format!(":{https}"), 1).replacen(":0", &format!(":{http}"), 1);
@@ -65,4 +65,11 @@ impl Scene {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
+}
+
+/// The same command, as the arguments of a shell script.
+pub(crate) fn through_a_shell(command: &Command, script: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh"]).arg(command.get_program()).args(command.get_args());
+    shell
 }

@@ -3,12 +3,13 @@
 use crate::binary::{Running, binary, free_ports, metrics, metrics_show, pullgate, recipe, text};
 use pullgate_tests::client::{H1, H2, Tls};
 use pullgate_tests::origin::Origin;
+use pullgate_tests::pki::Identity;
 use pullgate_tests::stage::{Props, Recipe, cloudflare, eventually, visit};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A running gateway, and what a client needs.
 struct Life {
@@ -17,6 +18,7 @@ struct Life {
     file: PathBuf,
     https: u16,
     admin: String,
+    edge: Identity,
 }
 
 impl Life {
@@ -24,7 +26,8 @@ impl Life {
         let (props, origin) = (Props::new(), Origin::start().await);
         let [https, admin] = free_ports();
         let file = props.write(&recipe(https, admin), &origin.address().to_string());
-        Self { props, origin, file, https, admin: format!("127.0.0.1:{admin}") }
+        let edge = props.edge();
+        Self { props, origin, file, https, admin: format!("127.0.0.1:{admin}"), edge }
     }
 
     fn recipe(&self) -> Recipe {
@@ -40,7 +43,7 @@ impl Life {
     }
 
     fn tls(&self, protocol: &str) -> Arc<rustls::ClientConfig> {
-        Tls::trusting(&self.props.server_ca).presenting(&self.props.edge()).alpn(&[protocol]).client_config()
+        Tls::trusting(&self.props.server_ca).presenting(&self.edge).alpn(&[protocol]).client_config()
     }
 
     async fn h1(&self) -> H1 {
@@ -81,9 +84,11 @@ async fn h49_reload_tells_what_became_of_it() {
     assert!(said.contains("error: hosts:") && said.contains("the configuration before serves on"), "{said}");
     metrics_show(&life.admin, "pullgate_config_reloads_total{outcome=\"refused\"} 1").await;
     assert_eq!(life.h1().await.send(visit("shop.example.com", "/")).await.unwrap().status, 200);
-    // A text that is no YAML tells no `state_dir`: the gateway is found by its default, or not at all.
+    // A text that is no YAML does not say where the gateway is to be found: nobody is asked.
     std::fs::write(&life.file, "listeners: [").unwrap();
-    assert_eq!(life.command(&["reload"]).status.code(), Some(1));
+    let unasked = life.command(&["reload"]);
+    assert_eq!(unasked.status.code(), Some(2), "{unasked:?}");
+    assert!(text(&unasked.stderr).contains("this is not YAML"), "{unasked:?}");
 }
 
 #[tokio::test]
@@ -150,19 +155,24 @@ async fn changed_files_are_loaded_again_by_themselves() {
     assert!(text(&life.command(&["reload"]).stdout).ends_with("generation 6\n"));
 }
 
-/// Sends one request after another until it is told to stop, on connections that are renewed when the gateway announces their end; how
-/// many were answered.
-async fn keep_asking(life: Arc<Life>, protocol: &'static str, stop: Arc<AtomicBool>) -> usize {
-    let mut answered = 0;
+/// What clients have got, and whether they are to go on.
+#[derive(Default)]
+struct Load {
+    answered: AtomicUsize,
+    stop: AtomicBool,
+}
+
+/// Sends one request after another until it is told to stop, on connections that are renewed when the gateway announces their end.
+async fn keep_asking(life: Arc<Life>, protocol: &'static str, load: Arc<Load>) {
     let mut one = None;
     let mut two = None;
-    while !stop.load(Ordering::Relaxed) {
-        let path = format!("/{protocol}/{answered}").replace("http/1.1", "one");
+    let path = "/";
+    while !load.stop.load(Ordering::Relaxed) {
         let answer = if protocol == "h2" {
             if two.is_none() {
                 two = Some(life.h2().await);
             }
-            match two.as_ref().unwrap().send(visit("shop.example.com", &path)).await {
+            match two.as_ref().unwrap().send(visit("shop.example.com", path)).await {
                 Ok(answer) => answer,
                 // GOAWAY: the stream was never opened, and the connection is over.
                 Err(pullgate_tests::client::Refused::Ended) => {
@@ -179,7 +189,7 @@ async fn keep_asking(life: Arc<Life>, protocol: &'static str, stop: Arc<AtomicBo
             if one.is_none() {
                 one = Some(life.h1().await);
             }
-            let answer = one.as_mut().unwrap().send(visit("shop.example.com", &path)).await;
+            let answer = one.as_mut().unwrap().send(visit("shop.example.com", path)).await;
             let answer = answer.unwrap_or_else(|error| panic!("{path}: {error:?}"));
             if answer.header("connection") == Some("close") {
                 one = None;
@@ -187,9 +197,8 @@ async fn keep_asking(life: Arc<Life>, protocol: &'static str, stop: Arc<AtomicBo
             answer
         };
         assert_eq!(answer.status, 200, "{path}");
-        answered += 1;
+        load.answered.fetch_add(1, Ordering::Relaxed);
     }
-    answered
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -198,9 +207,9 @@ async fn h50_upgrades_under_load_lose_nothing() {
     let mut running = Running::start(&life.file);
     life.ready().await;
     assert!(eventually(|| life.props.path().join("state/control.sock").exists()).await);
-    let stop = Arc::new(AtomicBool::new(false));
+    let load = Arc::new(Load::default());
     let clients: Vec<_> = ["http/1.1", "h2", "http/1.1", "h2"]
-        .map(|protocol| tokio::spawn(keep_asking(Arc::clone(&life), protocol, Arc::clone(&stop))))
+        .map(|protocol| tokio::spawn(keep_asking(Arc::clone(&life), protocol, Arc::clone(&load))))
         .into();
     let mut serving = running.0.id();
     let mut started = Started(Vec::new());
@@ -213,17 +222,18 @@ async fn h50_upgrades_under_load_lose_nothing() {
         assert_eq!(report["before"], serving);
         serving = report["process"].as_u64().unwrap().try_into().unwrap();
         started.0.push(serving);
+        let before = load.answered.load(Ordering::Relaxed);
+        assert!(eventually(|| load.answered.load(Ordering::Relaxed) > before + 40).await, "round {round}");
     }
     assert!(
         eventually(|| running.0.try_wait().unwrap().is_some_and(|status| status.success())).await,
         "the first one ended"
     );
-    stop.store(true, Ordering::Relaxed);
-    let mut answered = 0;
+    load.stop.store(true, Ordering::Relaxed);
     for client in clients {
-        answered += client.await.unwrap();
+        client.await.unwrap();
     }
-    assert!(answered > 100, "{answered}");
+    let answered = load.answered.load(Ordering::Relaxed);
     assert_eq!(life.origin.ledger().len(), answered, "every request reached the origin once");
     // The same admin address, another process.
     assert!(metrics(&life.admin).await.contains("pullgate_config_generation 1\n"));
@@ -272,13 +282,17 @@ async fn h50_a_new_process_that_fails_changes_nothing() {
     std::fs::write(&life.file, good).unwrap();
 
     // Two at once: one waits for a program that never asks, the other one is told.
-    let sleeping = script("sleeping", "#!/bin/sh\nexec sleep 3\n");
+    let held = life.props.path().join("held");
+    std::fs::write(&held, "").unwrap();
+    let sleeping = script("sleeping", &format!("#!/bin/sh\nwhile [ -e '{}' ]; do sleep 0.05; done\n", held.display()));
     let first = Command::new(binary())
         .args(["upgrade", "--config", life.file.to_str().unwrap(), "--program", sleeping.to_str().unwrap()])
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    assert!(eventually(|| text(&life.command(&["upgrade"]).stderr).contains("an upgrade is under way already")).await);
+    let probe = ["upgrade", "--program", missing.to_str().unwrap()];
+    assert!(eventually(|| text(&life.command(&probe).stderr).contains("an upgrade is under way already")).await);
+    std::fs::remove_file(held).unwrap();
     assert!(text(&first.wait_with_output().unwrap().stderr).contains("ended before it served"));
 
     assert!(running.0.try_wait().unwrap().is_none());

@@ -1,6 +1,6 @@
 //! H 51: outputs that take nothing. What cannot be written is dropped and counted, requests go on, and lines stay whole.
 
-use super::Scene;
+use super::{Scene, through_a_shell};
 use crate::binary::metrics_show;
 use pullgate_tests::stage::{Props, eventually};
 use serde_json::Value;
@@ -79,13 +79,6 @@ async fn h51_full_devices_and_a_closed_standard_error_end_nobody() {
     let scene = Scene::start("{level: info}", |command, _| through_a_shell(&command, "exec \"$@\" 2>&- >&-")).await;
     scene.serves(10).await;
     assert_eq!(scene.origin.ledger().len(), 10);
-}
-
-/// The same command, as the arguments of a shell script.
-fn through_a_shell(command: &Command, script: &str) -> Command {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", script, "sh"]).arg(command.get_program()).args(command.get_args());
-    shell
 }
 
 /// A limit on the size of files is a disk that is full, and takes again when the limit is lifted.
