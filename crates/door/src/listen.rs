@@ -210,7 +210,8 @@ pub async fn serve(
                 let listener = Arc::clone(&listener);
                 let admitted = Admitted { io, peer, source, admissions, entrance, open, listener };
                 let (metrics, gates) = (metrics.clone(), Arc::clone(&gates));
-                let welcome = welcome(admitted, gates, metrics.clone(), reception.clone());
+                // In a box of its own: each step that a future is handed through would keep room for the whole of it, 19 KB a connection.
+                let welcome = Box::pin(welcome(admitted, gates, metrics.clone(), reception.clone()));
                 tokio::spawn(async move { metrics.survive_all(PanicAt::Connection, welcome).await });
             }
             Err(error) => {

@@ -27,7 +27,7 @@ async fn slow_clients_are_held_without_harm_and_cut_in_time() {
         let slowed = slowed.await.unwrap();
         assert_eq!((slowed.held, slowed.faults), (100, 0), "{slowed:?}");
         assert!(slowed.open >= 100.0 && slowed.served >= 100, "{slowed:?}");
-        // Half of a minute is when they give up themselves; the machine may be busy with other tests.
+        // After 45 s they give up themselves; the machine may be busy with other tests.
         assert!(slowed.cut_within(20.0), "{slowed:?}");
     }
 }
@@ -35,10 +35,10 @@ async fn slow_clients_are_held_without_harm_and_cut_in_time() {
 /// Five hundred idle connections of each protocol: all stand, and none costs much.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_connections_are_cheap() {
-    const MOST: u64 = 64 * 1024;
+    const MOST: [u64; 2] = [32 * 1024, 72 * 1024];
     let idled = Idle { count: 500 }.run(&binary()).await;
     assert_eq!(idled.held, 500, "{idled:?}");
-    assert!(idled.ours.iter().all(|each| *each < MOST), "{idled:?}");
+    assert!(idled.ours[0] < MOST[0] && idled.ours[1] < MOST[1], "{idled:?}");
 }
 
 /// Two thousand strangers: every one is turned away, and a good client notices nothing.
