@@ -162,7 +162,7 @@ pub fn pullgate(ground: &Ground, binary: &Path, origin: SocketAddr) -> Peer {
     let (address, admin) = (free_address(), free_address());
     let text = format!(
         "version: 1
-runtime: {{workers: 1}}
+runtime: {{workers: 1, state_dir: state}}
 admin: {{address: '{admin}'}}
 log: {{level: error, access: pullgate-access.log}}
 cloudflare: {{ranges: {{source: builtin, extra: [127.0.1.0/24]}}}}

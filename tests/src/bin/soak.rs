@@ -69,9 +69,13 @@ async fn run(part: Part, arguments: &Arguments, binary: &Path) -> Vec<Figure> {
             plan.run(binary).await.figures(&plan, LEAST_RATE)
         }
         Part::Strangers => {
-            let full = Strangers::full(Setting::default());
-            let plan = Strangers { attempts: full.attempts / divide, ..full };
-            plan.run(binary).await.figures(plan.setting)
+            let mut figures = Vec::new();
+            for listener in ["kernel_filter: off, ", "kernel_filter: require, "] {
+                let full = Strangers::full(Setting { listener, ..Setting::default() });
+                let plan = Strangers { attempts: full.attempts / divide, ..full };
+                figures.extend(plan.run(binary).await.figures(plan.setting));
+            }
+            figures
         }
         Part::Slow => {
             let mut figures = Vec::new();
