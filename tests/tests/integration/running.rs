@@ -284,14 +284,16 @@ async fn h50_a_new_process_that_fails_changes_nothing() {
     // Two at once: one waits for a program that never asks, the other one is told.
     let held = life.props.path().join("held");
     std::fs::write(&held, "").unwrap();
-    let sleeping = script("sleeping", &format!("#!/bin/sh\nwhile [ -e '{}' ]; do sleep 0.05; done\n", held.display()));
+    let waits = format!("#!/bin/sh\ntouch '{0}.seen'\nwhile [ -e '{0}' ]; do sleep 0.05; done\n", held.display());
+    let sleeping = script("sleeping", &waits);
     let first = Command::new(binary())
         .args(["upgrade", "--config", life.file.to_str().unwrap(), "--program", sleeping.to_str().unwrap()])
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let probe = ["upgrade", "--program", missing.to_str().unwrap()];
-    assert!(eventually(|| text(&life.command(&probe).stderr).contains("an upgrade is under way already")).await);
+    assert!(eventually(|| held.with_extension("seen").exists()).await);
+    let second = life.command(&["upgrade"]);
+    assert!(text(&second.stderr).contains("an upgrade is under way already"), "{second:?}");
     std::fs::remove_file(held).unwrap();
     assert!(text(&first.wait_with_output().unwrap().stderr).contains("ended before it served"));
 
