@@ -15,6 +15,7 @@ pub mod headers;
 pub mod hosts;
 pub mod networks;
 pub mod origin_pull;
+pub mod packet_filter;
 pub mod policies;
 pub mod ranges;
 pub mod routes;

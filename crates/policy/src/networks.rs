@@ -67,6 +67,26 @@ impl Networks {
         self.v4.is_empty() && self.v6.is_empty()
     }
 
+    /// This set and another one together.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        Self {
+            v4: merged([self.v4.as_slice(), &other.v4].concat()),
+            v6: merged([self.v6.as_slice(), &other.v6].concat()),
+            prefixes: (self.prefixes.0 + other.prefixes.0, self.prefixes.1 + other.prefixes.1),
+        }
+    }
+
+    /// The first and the last address of each interval of IPv4, sorted and apart.
+    pub(crate) fn ipv4(&self) -> &[(u32, u32)] {
+        &self.v4
+    }
+
+    /// The same of IPv6.
+    pub(crate) fn ipv6(&self) -> &[(u128, u128)] {
+        &self.v6
+    }
+
     /// How many IPv4 and IPv6 prefixes the set was built from, before merging.
     #[must_use]
     pub fn prefixes(&self) -> (usize, usize) {
