@@ -164,6 +164,8 @@ pub struct Listener {
     pub ipv6_only: bool,
     /// Who may connect.
     pub sources: Sources,
+    /// Whether the kernel drops everybody else.
+    pub kernel_filter: KernelFilter,
     /// Its time-outs.
     pub limits: Limits,
 }
@@ -205,6 +207,18 @@ pub enum Sources {
     Any,
     /// These networks.
     Networks(Networks),
+}
+
+/// Whether the kernel drops the packets of those who may not connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KernelFilter {
+    /// It does not.
+    Off,
+    /// Where it can.
+    Auto,
+    /// Or the gateway does not start.
+    Require,
 }
 
 /// The time-outs of a listener.

@@ -5,6 +5,7 @@ mod certificate;
 mod cloudflare;
 mod headers;
 mod hosts;
+mod kernel_filter;
 mod listeners;
 mod log;
 mod networks;
@@ -21,9 +22,10 @@ pub(crate) use runtime::STATE_DIR;
 use crate::closest::did_you_mean;
 use crate::entry::{Entry, Unique};
 use crate::loading::{Fault, Read};
-use crate::model::Config;
+use crate::model::{Cloudflare, Config};
 use crate::section::Inert;
 use crate::yaml::{Content, Node};
+use pullgate_policy::Networks;
 use rustls_pki_types::UnixTime;
 use std::fmt::Write as _;
 use std::io;
@@ -43,8 +45,11 @@ pub(crate) fn read(root: &Entry<'_>) -> Read<Config> {
         let cloudflare = section.subsection("cloudflare", cloudflare::read);
         let tls = section.subsection("tls", tls::read);
         let mut exposure = listeners::Exposure::default();
-        let listeners =
-            section.required("listeners", |list| listeners::read(list, &host_names, addresses, &mut exposure));
+        let counting = |read: &Cloudflare| Networks::new(read.list.iter().chain(&read.extra).copied());
+        let ranges = cloudflare.as_ref().ok().map(counting);
+        let listeners = section.required("listeners", |list| {
+            listeners::read(list, &host_names, addresses, &mut exposure, ranges.as_ref())
+        });
         let hosts = section.required("hosts", |list| hosts::read(list, &exposure, &upstream_names));
         let upstreams = section.optional("upstreams", |map| upstreams::read(map, &upstream_names));
         section.later(&[("tracing", Inert::Null)]);

@@ -3,6 +3,7 @@
 use crate::entrance::Entrance;
 use crate::gate::Gates;
 use crate::handshake::{Failure, secure};
+use crate::kernel_filter::{self, FilterFault, Filtering, KernelFilter};
 use crate::stream::Stream;
 use crate::throttle::Throttles;
 use log::{debug, warn};
@@ -51,11 +52,25 @@ pub enum Accepting {
 
 /// A listener could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("listener `{name}` cannot listen on {address}")]
-pub struct ListenError {
-    name: Arc<str>,
-    address: SocketAddr,
-    source: io::Error,
+pub enum ListenError {
+    /// Its socket.
+    #[error("listener `{name}` cannot listen on {address}")]
+    Socket {
+        /// Its label.
+        name: Arc<str>,
+        /// Where it should listen.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The kernel filter that it requires.
+    #[error("listener `{name}` would have no kernel filter, and requires one; `auto` would go on without")]
+    Filter {
+        /// Its label.
+        name: Arc<str>,
+        /// Why not.
+        source: FilterFault,
+    },
 }
 
 /// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
@@ -64,25 +79,32 @@ const BACKLOG: i32 = 65_535;
 /// Pause after an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Opens a listener. Call it on a runtime.
+/// Opens a listener, with the kernel filter that it begins with and that has to follow its sources. Call it on a runtime.
 ///
 /// # Errors
 /// As the operating system says.
-pub fn bind(settings: ListenerSettings) -> Result<Bound, ListenError> {
-    let fault = |source| ListenError { name: Arc::clone(&settings.name), address: settings.address, source };
-    let listener = open(&settings).map_err(fault)?;
-    Bound::adopt(Arc::clone(&settings.name), listener).map_err(fault)
+pub fn bind(settings: ListenerSettings, filtering: &Filtering) -> Result<(Bound, KernelFilter), ListenError> {
+    let ListenerSettings { name, address, .. } = &settings;
+    let fault = |source| ListenError::Socket { name: Arc::clone(name), address: *address, source };
+    let socket = open(&settings).map_err(fault)?;
+    let standing = filtering
+        .begin(name, &socket, *address)
+        .map_err(|source| ListenError::Filter { name: Arc::clone(name), source })?;
+    socket.listen(BACKLOG).map_err(fault)?;
+    let bound = Bound::adopt(Arc::clone(name), socket.into()).map_err(fault)?;
+    let filter = KernelFilter::of(&bound, standing).map_err(fault)?;
+    Ok((bound, filter))
 }
 
-fn open(settings: &ListenerSettings) -> io::Result<std::net::TcpListener> {
+/// A socket that is bound and does not listen yet.
+fn open(settings: &ListenerSettings) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(settings.address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if settings.address.is_ipv6() {
         socket.set_only_v6(settings.ipv6_only)?;
     }
     socket.bind(&settings.address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 impl Bound {
@@ -241,6 +263,7 @@ struct Admitted {
 
 async fn welcome(admitted: Admitted, gates: Arc<dyn Gates>, metrics: Metrics, reception: impl Reception) {
     let Admitted { io, peer, source, admissions, entrance, open, listener } = admitted;
+    kernel_filter::release(&io);
     // Small answers must not wait for an acknowledgement; a socket that refuses the option is only slower.
     let _ = io.set_nodelay(true);
     let (stream, security) = if entrance.tls {

@@ -4,6 +4,7 @@ mod access_log;
 mod events;
 mod outcome;
 mod panics;
+mod probes;
 mod series;
 mod sink;
 

@@ -4,6 +4,7 @@ use crate::events::{
     ConnectionOutcome, Expiry, HandshakeOutcome, PanicAt, RangesOrigin, RefreshOutcome, ReloadOutcome,
 };
 use crate::outcome::{Outcome, Seen};
+use crate::probes::Probes;
 use http::Method;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
@@ -23,6 +24,8 @@ pub struct Metrics {
     registry: Registry,
     connections: IntCounterVec,
     connections_open: IntGaugeVec,
+    kernel_filter_active: IntGaugeVec,
+    kernel_filter_dropped: IntCounterVec,
     handshakes: IntCounterVec,
     handshake_duration: Histogram,
     origin_pull: IntCounterVec,
@@ -41,6 +44,7 @@ pub struct Metrics {
     config_reloads: IntCounterVec,
     log_dropped: IntCounterVec,
     panics: IntCounterVec,
+    probes: Probes,
 }
 
 /// A series could not be made: a bug, found by the first start.
@@ -65,6 +69,8 @@ impl Metrics {
         let metrics = Self {
             connections: make.counter(CONNECTIONS)?,
             connections_open: make.gauge(CONNECTIONS_OPEN)?,
+            kernel_filter_active: make.gauge(KERNEL_FILTER_ACTIVE)?,
+            kernel_filter_dropped: make.counter(KERNEL_FILTER_DROPPED)?,
             handshakes: make.counter(HANDSHAKES)?,
             handshake_duration: Histogram::with_opts(durations(HANDSHAKE_DURATION))?,
             origin_pull: make.counter(ORIGIN_PULL)?,
@@ -83,6 +89,7 @@ impl Metrics {
             config_reloads: make.counter(CONFIG_RELOADS)?,
             log_dropped: make.counter(LOG_DROPPED)?,
             panics: make.counter(PANICS)?,
+            probes: Probes::default(),
             registry: registry.clone(),
         };
         metrics.register_single()?;
@@ -111,9 +118,15 @@ impl Metrics {
     pub fn render(&self) -> Result<String, MetricsError> {
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
         self.ranges_age.set(signed(now.saturating_sub(self.ranges_since.load(Ordering::Relaxed))));
+        self.probes.read();
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Has figures read before each look at the series.
+    pub fn before_each_look(&self, probe: impl Fn() + Send + Sync + 'static) {
+        self.probes.add(probe);
     }
 
     /// Counts an accepted socket.
@@ -129,6 +142,18 @@ impl Metrics {
     #[must_use]
     pub fn open_connections(&self, listener: &str) -> IntGauge {
         self.connections_open.with_label_values(&[listener])
+    }
+
+    /// Shows whether a listener's kernel filter stands, none where no filter is asked for, and counts what the kernel dropped.
+    pub fn kernel_filter(&self, listener: &str, active: Option<bool>, dropped: u64) {
+        match active {
+            Some(active) => {
+                self.kernel_filter_active.with_label_values(&[listener]).set(active.into());
+                self.kernel_filter_dropped.with_label_values(&[listener]).inc_by(dropped);
+            }
+            // Where it was never shown, there is nothing to take away.
+            None => drop(self.kernel_filter_active.remove_label_values(&[listener])),
+        }
     }
 
     /// Counts a handshake.
@@ -298,6 +323,16 @@ const CONNECTIONS: Series = series(
 );
 const CONNECTIONS_OPEN: Series =
     series("pullgate_connections_open", "Admitted connections that are open.", &["listener"]);
+const KERNEL_FILTER_ACTIVE: Series = series(
+    "pullgate_kernel_filter_active",
+    "Whether the kernel drops strangers' packets (1), or the gateway alone turns them away (0); absent where `kernel_filter` is off or anybody may connect.",
+    &["listener"],
+);
+const KERNEL_FILTER_DROPPED: Series = series(
+    "pullgate_kernel_filter_dropped_total",
+    "Packets that the kernel dropped on a listening socket with a filter: those of strangers, each repeated SYN among them, and those that found the queue of connections to accept full.",
+    &["listener"],
+);
 const HANDSHAKES: Series = series(
     "pullgate_handshakes_total",
     "TLS handshakes by how they ended and whether a session was resumed.",

@@ -26,6 +26,9 @@ pub struct Admissions {
     pub listeners: HashMap<Arc<str>, Admission>,
 }
 
+/// Who may connect to a listener that nobody configured.
+static NOBODY: Networks = Networks::none();
+
 impl Admissions {
     /// Whether an address may connect to a listener, and as what.
     #[must_use]
@@ -35,6 +38,17 @@ impl Admissions {
             Admission::Networks(networks) => networks.contains(address).then_some(Source::Listed),
             Admission::Anybody if self.cloudflare.contains(address) => Some(Source::Cloudflare),
             Admission::Anybody => Some(Source::Anybody),
+        }
+    }
+
+    /// The networks that may connect to a listener; none where everybody may.
+    #[must_use]
+    pub fn networks(&self, listener: &str) -> Option<&Networks> {
+        match self.listeners.get(listener) {
+            Some(Admission::Cloudflare) => Some(&self.cloudflare),
+            Some(Admission::Networks(networks)) => Some(networks),
+            Some(Admission::Anybody) => None,
+            None => Some(&NOBODY),
         }
     }
 

@@ -15,6 +15,12 @@ pub struct Networks {
 }
 
 impl Networks {
+    /// No network at all.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { v4: Vec::new(), v6: Vec::new(), prefixes: (0, 0) }
+    }
+
     /// Builds the set; overlapping networks are merged.
     pub fn new(networks: impl IntoIterator<Item = IpNet>) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());

@@ -59,6 +59,11 @@ impl Heritage {
         all.insert(sockets::admin(self.address), self.admin.try_clone()?);
         Ok(all)
     }
+
+    /// The other process does not go on: it may have left its kernel filters on the sockets.
+    pub(crate) fn take_back(&self) {
+        self.listeners.take_filters_back();
+    }
 }
 
 /// What tells the parts of a gateway to come to an end.
@@ -137,6 +142,7 @@ impl Gateway {
             admin_socket(admin_at, &passed).map_err(|error| StartError::Admin(admin_at, error))?;
         let serving = (Arc::clone(&in_force), metrics.clone(), http);
         let listeners = Arc::new(Listeners::start(&listeners, passed, serving)?);
+        listeners.show_filters_at_each_look();
         let succession = Succession::new(Arc::clone(&in_force), Arc::clone(&listeners), ranges, fixed, metrics.clone());
         let succession = Arc::new(succession);
         let admin_thread = Threads::alone("admin").map_err(StartError::Runtime)?;

@@ -7,6 +7,7 @@ mod gateway;
 mod harden;
 mod healthcheck;
 mod heartbeat;
+mod kernel_filters;
 mod listeners;
 mod logging;
 mod process;

@@ -1,10 +1,13 @@
 //! The listening sockets of a running gateway and the accept loops on them, while configurations come and go.
 
-use crate::snapshot::InForce;
+use crate::kernel_filters::{Filters, RequiredFilter};
+use crate::snapshot::{InForce, Snapshot};
 use crate::sockets::{Sockets, label};
 use log::{info, warn};
 use pullgate_config::{ListenAddress, Listener};
-use pullgate_door::{Accepting, Bound, Gates, ListenError, ListenerSettings, bind, serve};
+use pullgate_door::{
+    Accepting, Bound, FilterFigures, Filtering, Gates, KernelFilter, ListenError, ListenerSettings, bind, serve,
+};
 use pullgate_metrics::Metrics;
 use pullgate_proxy::Http;
 use std::io;
@@ -21,6 +24,9 @@ pub enum SocketError {
     /// The operating system refuses.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The kernel refuses a filter.
+    #[error(transparent)]
+    Filter(#[from] RequiredFilter),
     /// No socket of this name was passed to the process.
     #[error(
         "listener `{listener}`: no socket named `{name}` was passed to this process; systemd's FileDescriptorName= gives a name"
@@ -63,6 +69,7 @@ struct Running {
     address: SocketAddr,
     /// Keeps the socket open while its loop is exchanged for another.
     socket: TcpListener,
+    filter: Arc<KernelFilter>,
     orders: watch::Sender<Accepting>,
     ended: Receiver<()>,
 }
@@ -72,6 +79,7 @@ struct Ready {
     wanted: Wanted,
     bound: Bound,
     socket: TcpListener,
+    filter: Arc<KernelFilter>,
 }
 
 /// What the configuration says of a listener's socket.
@@ -111,7 +119,7 @@ impl Listeners {
     ) -> Result<Self, SocketError> {
         let open = Mutex::new(Some(Open { http, running: Vec::new(), passed }));
         let this = Self { gates, metrics, handle: Handle::current(), open };
-        this.follow(listeners, || {})?;
+        this.follow(listeners, &this.gates.snapshot(), || {})?;
         if let Some(open) = this.lock().as_mut() {
             open.passed.retain_inherited();
         }
@@ -119,29 +127,43 @@ impl Listeners {
     }
 
     /// Puts another set of listeners in the place of the one there is. `swap` is called when every socket is open that is needed: it puts
-    /// the configuration in force by which they accept. A socket that both sets have stays, under another name too.
-    pub(crate) fn follow(&self, listeners: &[Listener], swap: impl FnOnce()) -> Result<(), SocketError> {
+    /// the configuration in force by which they accept, and that is `next`. A socket that both sets have stays, under another name too.
+    pub(crate) fn follow(
+        &self,
+        listeners: &[Listener],
+        next: &Snapshot,
+        swap: impl FnOnce(),
+    ) -> Result<(), SocketError> {
         let _inside = self.handle.enter();
         let mut open = self.lock();
         let open = open.as_mut().ok_or(SocketError::Ending)?;
         let wanted: Vec<Wanted> = listeners.iter().map(Wanted::of).collect();
-        // On the first socket that cannot be opened, nothing has changed. From here on nothing fails.
-        let ready = open.ready(&wanted)?;
+        // On the first socket that cannot be opened, and the first filter that cannot be had, nothing has changed.
+        let ready = open.ready(&wanted, next)?;
+        let filters = open.filters_of(&wanted, &ready);
+        if let Err(error) = filters.widen(next) {
+            open.filters().settle(&self.gates.snapshot());
+            return Err(error.into());
+        }
+        // From here on nothing fails.
         let (stay, leave): (Vec<_>, Vec<_>) =
             std::mem::take(&mut open.running).into_iter().partition(|running| wanted.contains(&running.wanted));
         open.running = stay;
         for running in leave {
             let has_heir = ready.iter().any(|ready| ready.wanted.shares_socket(&running.wanted));
             running.end(if has_heir { Accepting::Paused } else { Accepting::LastCall });
+            running.show_filter(&self.metrics);
+            self.metrics.kernel_filter(&running.wanted.name, None, 0);
             info!(listener:% = running.wanted.name, address:% = running.address; "no longer listening");
         }
         swap();
+        filters.settle(next);
         open.running.extend(ready.into_iter().map(|ready| self.run(ready, &open.http)).collect::<Vec<_>>());
         Ok(())
     }
 
     fn run(&self, ready: Ready, http: &Http) -> Running {
-        let Ready { wanted, bound, socket } = ready;
+        let Ready { wanted, bound, socket, filter } = ready;
         let address = bound.address();
         info!(listener:% = wanted.name, address:% = address; "listening");
         let (orders, heard) = watch::channel(Accepting::On);
@@ -152,7 +174,38 @@ impl Listeners {
             serving.await;
             drop::<Sender<()>>(alive);
         });
-        Running { wanted, address, socket, orders, ended }
+        Running { wanted, address, socket, filter, orders, ended }
+    }
+
+    /// Puts other admissions in force by `swap`, on the same listeners. Who is admitted comes before a filter that cannot be had: even where
+    /// it is required the gateway goes on without, and says so.
+    pub(crate) fn admit(&self, next: &Snapshot, swap: impl FnOnce()) {
+        let open = self.lock();
+        let filters = open.as_ref().map(Open::filters).unwrap_or_default();
+        // What cannot be had now cannot be had when it is settled, either.
+        let _ = filters.widen(next);
+        swap();
+        filters.settle(next);
+    }
+
+    /// Puts the filters back that the configuration in force asks for: another process had the sockets too.
+    pub(crate) fn take_filters_back(&self) {
+        let open = self.lock();
+        open.as_ref().map(Open::filters).unwrap_or_default().settle(&self.gates.snapshot());
+    }
+
+    /// Shows what the kernel filters do whenever somebody looks at the metrics.
+    pub(crate) fn show_filters_at_each_look(self: &Arc<Self>) {
+        let this = Arc::downgrade(self);
+        let show = move || {
+            let Some(this) = this.upgrade() else { return };
+            // While listeners change, the figures of the look before are good enough: to wait would make the metrics wait.
+            let Ok(open) = this.open.try_lock() else { return };
+            for running in open.iter().flat_map(|open| &open.running) {
+                running.show_filter(&this.metrics);
+            }
+        };
+        self.metrics.before_each_look(show);
     }
 
     /// Where a listener listens, with the port that the system chose.
@@ -190,24 +243,30 @@ impl Listeners {
 
 impl Open {
     /// Opens the sockets of listeners that do not run yet as they are wanted.
-    fn ready(&mut self, wanted: &[Wanted]) -> Result<Vec<Ready>, SocketError> {
+    fn ready(&mut self, wanted: &[Wanted], next: &Snapshot) -> Result<Vec<Ready>, SocketError> {
         let missing = wanted.iter().filter(|wanted| !self.running.iter().any(|running| running.wanted == **wanted));
         let missing: Vec<&Wanted> = missing.collect();
-        missing.into_iter().map(|wanted| self.open(wanted)).collect()
+        missing.into_iter().map(|wanted| self.open(wanted, &next.filtering(&wanted.name))).collect()
     }
 
-    fn open(&mut self, wanted: &Wanted) -> Result<Ready, SocketError> {
+    fn open(&mut self, wanted: &Wanted, filtering: &Filtering) -> Result<Ready, SocketError> {
         let Wanted { name, address, ipv6_only } = wanted;
         let unfit = |error| SocketError::Unfit(Arc::clone(name), error);
-        let adopt = |socket| Bound::adopt(Arc::clone(name), socket).map_err(unfit);
-        let bound = if let Some(running) = self.running.iter().find(|running| running.wanted.shares_socket(wanted)) {
-            adopt(running.socket.try_clone().map_err(unfit)?)?
+        let adopt = |socket: &TcpListener| Bound::adopt(Arc::clone(name), socket.try_clone()?);
+        let running = self.running.iter().find(|running| running.wanted.shares_socket(wanted));
+        let (bound, filter) = if let Some(running) = running {
+            (adopt(&running.socket).map_err(unfit)?, Arc::clone(&running.filter))
         } else if let Some(socket) = self.passed.find(&wanted.label()) {
-            adopt(socket.try_clone().map_err(unfit)?)?
+            let bound = adopt(socket).map_err(unfit)?;
+            let filter = KernelFilter::adopt(&bound).map_err(unfit)?;
+            (bound, Arc::new(filter))
         } else {
             match address {
                 ListenAddress::Open(address) => {
-                    bind(ListenerSettings { name: Arc::clone(name), address: *address, ipv6_only: *ipv6_only })?
+                    let settings =
+                        ListenerSettings { name: Arc::clone(name), address: *address, ipv6_only: *ipv6_only };
+                    let (bound, filter) = bind(settings, filtering)?;
+                    (bound, Arc::new(filter))
                 }
                 ListenAddress::Inherited(socket) => {
                     return Err(SocketError::NotPassed { listener: Arc::clone(name), name: Arc::clone(socket) });
@@ -215,11 +274,29 @@ impl Open {
             }
         };
         let socket = bound.share().map_err(unfit)?;
-        Ok(Ready { wanted: wanted.clone(), bound, socket })
+        Ok(Ready { wanted: wanted.clone(), bound, socket, filter })
+    }
+
+    /// The filters of the listeners that run.
+    fn filters(&self) -> Filters {
+        let of = |running: &Running| (Arc::clone(&running.wanted.name), Arc::clone(&running.filter));
+        self.running.iter().map(of).collect()
+    }
+
+    /// The filters of the listeners that are wanted: some run already, the others are ready to.
+    fn filters_of(&self, wanted: &[Wanted], ready: &[Ready]) -> Filters {
+        let stay = self.running.iter().filter(|running| wanted.contains(&running.wanted));
+        let stay = stay.map(|running| (Arc::clone(&running.wanted.name), Arc::clone(&running.filter)));
+        stay.chain(ready.iter().map(|ready| (Arc::clone(&ready.wanted.name), Arc::clone(&ready.filter)))).collect()
     }
 }
 
 impl Running {
+    fn show_filter(&self, metrics: &Metrics) {
+        let FilterFigures { active, dropped } = self.filter.figures();
+        metrics.kernel_filter(&self.wanted.name, active, dropped);
+    }
+
     /// Ends the loop, and waits for that.
     fn end(&self, last: Accepting) {
         self.orders.send_replace(last);

@@ -106,7 +106,8 @@ impl Succession {
         let changed = change(&self.ranges);
         if let Some(snapshot) = self.in_force.snapshot().with_ranges(&self.ranges.in_force()) {
             snapshot.show_ranges(&self.metrics);
-            self.in_force.replace(Arc::new(snapshot));
+            let snapshot = Arc::new(snapshot);
+            self.listeners.admit(&snapshot, || self.in_force.replace(Arc::clone(&snapshot)));
         }
         changed
     }
@@ -155,7 +156,7 @@ impl Succession {
         let listeners = config.listeners.clone();
         let known = self.ranges.follow(&mut config);
         let snapshot = Arc::new(Snapshot::new(config, Some(before))?);
-        self.listeners.follow(&listeners, || self.in_force.replace(Arc::clone(&snapshot)))?;
+        self.listeners.follow(&listeners, &snapshot, || self.in_force.replace(Arc::clone(&snapshot)))?;
         self.ranges.adopt(known);
         self.drain.store(milliseconds(asked.runtime.drain), Ordering::Relaxed);
         self.watch.store(asked.runtime.watch, Ordering::Relaxed);

@@ -1,8 +1,8 @@
 //! One generation of the configuration, made ready to serve: keys parsed, rules built, upstreams addressed.
 
 use ipnet::IpNet;
-use pullgate_config::{Certificate, Config, Host, Listener, Protocol, ServedHosts, Sources};
-use pullgate_door::{CertificateFiles, Entrance, Gate, Gates, HostTls, TlsError, TlsSettings};
+use pullgate_config::{Certificate, Config, Host, KernelFilter, Listener, Protocol, ServedHosts, Sources};
+use pullgate_door::{CertificateFiles, Entrance, Filtering, Gate, Gates, HostTls, TlsError, TlsSettings};
 use pullgate_metrics::{Expiry, ExpiryKind, Metrics};
 use pullgate_policy::hosts::{HostConflict, HostIndex, HostName, HostTable};
 use pullgate_policy::origin_pull::{Leaf, RevocationList, TrustId};
@@ -22,6 +22,8 @@ pub struct Snapshot {
     site: Arc<Site>,
     /// What counts as Cloudflare besides the list of ranges.
     extra: Vec<IpNet>,
+    /// What each listener asks of the kernel.
+    kernel_filters: HashMap<Arc<str>, KernelFilter>,
     /// Tells it from others: the same text and trusts have the same.
     id: String,
     /// What of it ends, and when.
@@ -95,6 +97,8 @@ impl Snapshot {
             tls.push(host_tls(&host, settings, before)?);
             rules.push(host.rule);
         }
+        let kernel_filter = |listener: &Listener| (Arc::clone(&listener.name), listener.kernel_filter);
+        let kernel_filters = listeners.iter().map(kernel_filter).collect();
         let hosts = Arc::new(HostTable::new(rules)?);
         let extra = cloudflare.extra;
         let counting = Networks::new(cloudflare.list.into_iter().chain(extra.iter().copied()));
@@ -104,7 +108,7 @@ impl Snapshot {
         let upstreams = upstreams.into_iter().map(upstream).collect::<Result<_, _>>()?;
         let generation = before.map_or(0, Self::generation) + 1;
         let site = Arc::new(Site { generation, rules, upstreams, limits: http_limits(&listeners) });
-        Ok(Self { gate: Arc::new(gate), site, extra, id, expiries, digests: Arc::new(digests) })
+        Ok(Self { gate: Arc::new(gate), site, extra, kernel_filters, id, expiries, digests: Arc::new(digests) })
     }
 
     /// The same generation with another list of ranges; nothing where the list admits the same. Hosts, TLS and upstreams are shared, with
@@ -130,6 +134,7 @@ impl Snapshot {
             gate: Arc::new(gate),
             site: Arc::new(site),
             extra: self.extra.clone(),
+            kernel_filters: self.kernel_filters.clone(),
             id: self.id.clone(),
             expiries: self.expiries.clone(),
             digests: Arc::clone(&self.digests),
@@ -150,6 +155,16 @@ impl Snapshot {
     /// The SHA-256 of what may run out in it and serves.
     pub(crate) fn digests(&self) -> Arc<HashSet<[u8; 32]>> {
         Arc::clone(&self.digests)
+    }
+
+    /// Whom the kernel is to let through to a listener.
+    pub(crate) fn filtering(&self, listener: &str) -> Filtering {
+        let filter = self.kernel_filters.get(listener).copied().unwrap_or(KernelFilter::Off);
+        match (filter, self.gate.rules.admissions.networks(listener).cloned()) {
+            (KernelFilter::Off, _) | (_, None) => Filtering::Off,
+            (KernelFilter::Auto, Some(networks)) => Filtering::Auto(networks),
+            (KernelFilter::Require, Some(networks)) => Filtering::Require(networks),
+        }
     }
 
     /// Counted from 1.

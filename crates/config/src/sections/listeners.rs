@@ -1,10 +1,10 @@
 //! Section `listeners`.
 
-use super::{child, label, networks, unknown};
+use super::{child, kernel_filter, label, networks, unknown};
 use crate::duration;
 use crate::entry::{Entry, Unique};
 use crate::loading::{Fault, Read};
-use crate::model::{Limits, ListenAddress, Listener, Protocol, ServedHosts, Sources};
+use crate::model::{KernelFilter, Limits, ListenAddress, Listener, Protocol, ServedHosts, Sources};
 use crate::section::{Inert, NOT_YET, Section};
 use crate::yaml::{Content, Node};
 use pullgate_policy::Networks;
@@ -76,11 +76,13 @@ pub(super) fn read(
     hosts: &HostNames,
     mut addresses: Unique,
     exposure: &mut Exposure,
+    cloudflare: Option<&Networks>,
 ) -> Read<Vec<Listener>> {
     let mut names = Unique::new("the listener name");
     list.full_list("at least one listener", |entry| {
         let before = exposure.0.len();
-        let listener = entry.section(|section| listener(section, hosts, &mut names, &mut addresses, exposure));
+        let listener =
+            entry.section(|section| listener(section, hosts, &mut names, &mut addresses, exposure, cloudflare));
         if exposure.0.len() == before {
             exposure.0.push((None, None));
         }
@@ -94,6 +96,7 @@ fn listener(
     names: &mut Unique,
     addresses: &mut Unique,
     exposure: &mut Exposure,
+    cloudflare: Option<&Networks>,
 ) -> Read<Listener> {
     let name = section.required("name", |entry| {
         let name = entry.parsed(label)?;
@@ -106,10 +109,11 @@ fn listener(
     exposure.0.push((protocol.ok(), hosts.as_ref().ok().cloned()));
     let ipv6_only = section.or("ipv6_only", false, |entry| ipv6_only(entry, address.as_ref().ok()));
     let sources = section.or("sources", Sources::Cloudflare, sources);
-    let kernel_filter = section.optional("kernel_filter", kernel_filter);
+    let filtered = sources.as_ref().ok().zip(address.as_ref().ok());
+    let kernel_filter =
+        section.or("kernel_filter", KernelFilter::Auto, |entry| kernel_filter::read(entry, filtered, cloudflare));
     let limits = section.subsection("limits", limits);
     section.later(&[("proxy_protocol", Inert::Null)]);
-    kernel_filter?;
     Ok(Listener {
         name: name?.into(),
         address: address?,
@@ -117,6 +121,7 @@ fn listener(
         protocol: protocol?,
         ipv6_only: ipv6_only?,
         sources: sources?,
+        kernel_filter: kernel_filter?,
         limits: limits?,
     })
 }
@@ -194,23 +199,6 @@ fn sources(entry: &Entry<'_>) -> Read<Sources> {
         other => {
             let fault = Fault::new(format!("expected cloudflare, any or a list of networks, found `{other}`"));
             Err(entry.wrong(fault.maybe_help(crate::closest::did_you_mean(other, ["cloudflare", "any"]))))
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum KernelFilter {
-    Off,
-    Auto,
-    Require,
-}
-
-fn kernel_filter(entry: &Entry<'_>) -> Read<()> {
-    match entry.typed()? {
-        KernelFilter::Off => Ok(()),
-        KernelFilter::Auto | KernelFilter::Require => {
-            Err(entry.wrong(Fault::new(NOT_YET).help("write kernel_filter: off, or remove it")))
         }
     }
 }

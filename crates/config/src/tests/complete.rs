@@ -39,10 +39,13 @@ fn the_least_file_gets_the_defaults_of_the_reference() {
     assert_eq!(cloudflare, Cloudflare { source: RangesSource::Api(feed), list, extra: vec![] });
     assert_eq!(tls, Tls { tls12: true, tls13: true, http2: true });
 
-    let [Listener { name, address, hosts: served, protocol, ipv6_only, sources, limits }] = listeners.as_slice() else {
+    let [Listener { name, address, hosts: served, protocol, ipv6_only, sources, kernel_filter, limits }] =
+        listeners.as_slice()
+    else {
         panic!("{listeners:?}")
     };
     assert_eq!((&**name, address), ("https", &opened("[::]:8443")));
+    assert_eq!(*kernel_filter, KernelFilter::Auto);
     assert_eq!((served, *protocol, *ipv6_only), (&ServedHosts::All, Protocol::Https, false));
     assert_eq!(*sources, Sources::Cloudflare);
     let (handshake_timeout, header_timeout) = (seconds(10), seconds(10));
@@ -90,6 +93,7 @@ fn every_key_of_this_version_arrives() {
     assert_eq!((http.protocol, &http.hosts), (Protocol::Http, &ServedHosts::All));
     assert_eq!(http.sources, Sources::Networks(networks(&["10.0.0.0/8", "fd00::/8"])));
     assert_eq!(any.sources, Sources::Any);
+    assert_eq!((https.kernel_filter, http.kernel_filter), (KernelFilter::Require, KernelFilter::Auto));
 }
 
 #[test]
@@ -208,6 +212,7 @@ fn what_is_left_out_null_or_inert_loads() {
         ("mode: require", "mode: off"),
         ("mode: require", "mode: off, trust: [cloudflare]"),
         ("address: \"[::]:8443\"", "address: 0.0.0.0:8443, proxy_protocol: null, kernel_filter: 'off'"),
+        ("address: \"[::]:8443\"", "address: 0.0.0.0:8443, sources: any, kernel_filter: auto"),
         ("servers:", "protocol: http1, tls: null, balance: round_robin, servers:"),
         ("upstream: shop", "upstream: shop, cache: null, methods: null, strip_prefix: false"),
     ];

@@ -215,10 +215,8 @@ const LISTENERS: &[Case] = &[
     (ADDRESS, "§, sources: [cloudflare]",
         &["3:51 listeners[0].sources[0]: `cloudflare` is not a network (write 203.0.113.0/24, 2001:db8::/32 or a single address)"]),
     (ADDRESS, "§, sources: {}", &["3:50 listeners[0].sources: expected a list, found a map"]),
-    (ADDRESS, "§, kernel_filter: auto",
-        &["3:56 listeners[0].kernel_filter: not supported yet (write kernel_filter: off, or remove it)"]),
-    (ADDRESS, "§, kernel_filter: require",
-        &["3:56 listeners[0].kernel_filter: not supported yet (write kernel_filter: off, or remove it)"]),
+    (ADDRESS, "§, sources: any, kernel_filter: require",
+        &["3:70 listeners[0].kernel_filter: anybody may connect here, so that there is nobody to drop (list `sources`, or remove `kernel_filter`)"]),
     (ADDRESS, "§, kernel_filter: none",
         &["3:56 listeners[0].kernel_filter: expected off, auto or require, found `none`"]),
     (ADDRESS, "§, proxy_protocol: {from: [10.0.0.0/8]}",
@@ -604,4 +602,21 @@ upstreams:
         let expected = [format!("{line}:5 hosts[1].certificate"), format!("{line}:41 hosts[1].certificate.key")];
         assert_eq!(places(wrong(&text).list()), expected);
     }
+}
+
+/// A program of the kernel's has 4096 instructions at most; `auto` goes without, `require` is told.
+#[test]
+fn a_kernel_filter_that_the_networks_do_not_fit_in_is_refused() {
+    let networks: Vec<_> = (0..1100).map(|index| format!("10.{}.{}.0/25", index / 256, index % 256)).collect();
+    let sources = |filter| format!("{ADDRESS}, kernel_filter: {filter}, sources: [{}]", networks.join(", "));
+    right(&with(MINIMAL, ADDRESS, &sources("auto")));
+    let problems = wrong(&with(MINIMAL, ADDRESS, &sources("require")));
+    let [problem] = problems.list() else { panic!("{problems}") };
+    assert_eq!(place(problem), "3:56 listeners[0].kernel_filter");
+    assert!(problem.message.contains(" instructions, and the kernel takes 4096"), "{problems}");
+    assert_eq!(problem.help.as_deref(), Some("list fewer `sources`, or write kernel_filter: auto"));
+
+    let extra = format!("cloudflare: {{ranges: {{extra: [{}]}}}}\nlisteners:\n", networks.join(", "));
+    let text = with(&with(MINIMAL, ADDRESS, &format!("{ADDRESS}, kernel_filter: require")), "listeners:\n", &extra);
+    assert_eq!(places(wrong(&text).list()), ["4:56 listeners[0].kernel_filter"]);
 }
