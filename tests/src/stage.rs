@@ -55,9 +55,11 @@ log: {level: warn, access: access.log}
 cloudflare: {ranges: {source: builtin, extra: [127.0.1.0/24]}}
 ";
 
+/// Without the kernel filter: what these scenarios are about is what the gateway does by itself, and behind a filter a stranger would not
+/// get as far as that.
 const LISTENERS: &str = "listeners:
-  - {name: https, address: '127.0.0.1:0'}
-  - {name: http, address: '127.0.0.1:0', protocol: http}
+  - {name: https, kernel_filter: off, address: '127.0.0.1:0'}
+  - {name: http, kernel_filter: off, address: '127.0.0.1:0', protocol: http}
 ";
 
 /// Hosts: `shop` and `twin` trust the zone's CA, `blog` another one, `open` asks for nothing, `watched` observes.

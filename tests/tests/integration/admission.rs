@@ -34,7 +34,7 @@ async fn a_stranger_is_closed_before_any_byte() {
 
 #[tokio::test]
 async fn listed_networks_are_admitted_and_their_neighbours_are_not() {
-    let listeners = "listeners:\n  - {name: http, address: '127.0.0.1:0', protocol: http, sources: [127.0.3.16/30]}\n";
+    let listeners = "listeners:\n  - {name: http, address: '127.0.0.1:0', protocol: http, sources: [127.0.3.16/30], kernel_filter: off}\n";
     let stage = Stage::with(Recipe { listeners: listeners.into(), hosts: open_host(), ..Recipe::default() }).await;
     for (last, admitted) in [(15, false), (16, true), (19, true), (20, false)] {
         let from = Ipv4Addr::new(127, 0, 3, last).into();
@@ -58,7 +58,7 @@ async fn an_ipv6_only_listener_takes_no_ipv4() {
 /// IPv4 peers of a dual-stack socket look like `::ffff:a.b.c.d`.
 #[tokio::test]
 async fn on_a_dual_stack_listener_ipv4_peers_are_judged_as_ipv4() {
-    let listeners = "listeners:\n  - {name: http, address: '[::]:0', protocol: http}\n";
+    let listeners = "listeners:\n  - {name: http, address: '[::]:0', protocol: http, kernel_filter: off}\n";
     let stage = Stage::with(Recipe { listeners: listeners.into(), hosts: open_host(), ..Recipe::default() }).await;
     let to = (Ipv4Addr::LOCALHOST, stage.at("http").port()).into();
     let mut client = H1::plain(Some(cloudflare()), to).await.unwrap();

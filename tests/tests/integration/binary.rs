@@ -292,7 +292,9 @@ async fn workers_log_level_and_log_format_have_their_effect() {
         let head = format!(
             "version: 1\nruntime: {{workers: 3, state_dir: state}}\nlog: {log}\nadmin: {{address: '127.0.0.1:{admin}'}}\ncloudflare: {{ranges: {{source: builtin, extra: [127.0.1.0/24]}}}}\n"
         );
-        let listeners = format!("listeners:\n  - {{name: http, address: '127.0.0.1:{http}', protocol: http}}\n");
+        let listeners = format!(
+            "listeners:\n  - {{name: http, address: '127.0.0.1:{http}', protocol: http, kernel_filter: off}}\n"
+        );
         let recipe = Recipe { head, listeners, hosts: crate::admission::open_host(), ..Recipe::default() };
         let running = Running::start(&props.write(&recipe, &origin.address().to_string()));
         let admin = format!("127.0.0.1:{admin}");

@@ -51,7 +51,7 @@ fn all_problems_come_at_once_with_their_places() {
     let props = Props::new();
     let recipe = Recipe {
         head: "version: 1\nruntime: {wokers: 2}\nlog: {level: loud}\n".into(),
-        listeners: "listeners:\n  - {name: https, address: nowhere, kernel_filter: require}\n".into(),
+        listeners: "listeners:\n  - {name: https, address: nowhere, kernel_filter: always}\n".into(),
         hosts: "hosts:
   - name: shop
     hostnames: [shop.example.com, shop.example.com]
@@ -72,7 +72,7 @@ fn all_problems_come_at_once_with_their_places() {
         "did you mean `workers`",
         "pullgate.yaml:3:14: error: log.level:",
         "pullgate.yaml:5:28: error: listeners[0].address:",
-        "listeners[0].kernel_filter: not supported yet",
+        "listeners[0].kernel_filter: expected",
         "pullgate.yaml:8:35: error: hosts[0].hostnames[1]:",
         "hosts[0].certificate.chain:",
         "missing.pem",

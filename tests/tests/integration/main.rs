@@ -12,6 +12,7 @@ mod faults;
 mod floods;
 mod handshake;
 mod headers;
+mod kernel_filter;
 mod lifecycle;
 mod limits;
 mod listeners;

@@ -1,0 +1,63 @@
+//! What a refused stranger costs the gateway: nothing, with the filter.
+
+use crate::binary::{Running, free_ports, metrics, metrics_show, pullgate};
+use pullgate_tests::stage::{Props, Recipe, STRANGER, eventually};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+
+/// Strangers who try.
+const STRANGERS: u32 = 2_000;
+
+/// The time that all threads of a process have had a processor, in nanoseconds.
+fn processor_time(id: u32) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{id}/task")).unwrap();
+    let of = |path: &Path| std::fs::read_to_string(path.join("schedstat")).unwrap_or_default();
+    tasks.map(|task| of(&task.unwrap().path()).split(' ').next().unwrap_or("0").parse::<u64>().unwrap_or(0)).sum()
+}
+
+/// The same, once what came before is done with.
+async fn processor_time_at_rest(id: u32) -> u64 {
+    let mut before = None;
+    let is_at_rest = || before.replace(processor_time(id)) == Some(processor_time(id));
+    assert!(eventually(is_at_rest).await);
+    processor_time(id)
+}
+
+/// Connects from a stranger's address and goes away at once, answered or not.
+fn knock(to: SocketAddr) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(STRANGER.parse().unwrap(), 0).into()).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    // It is under way when this returns.
+    let _ = socket.connect(&to.into());
+    drop(TcpStream::from(socket));
+}
+
+#[tokio::test]
+async fn strangers_cost_the_gateway_no_processor_time() {
+    for (filter, counted) in [
+        ("require", r#"pullgate_kernel_filter_dropped_total{listener="https"}"#),
+        ("off", r#"pullgate_connections_total{listener="https",outcome="stranger"}"#),
+    ] {
+        let props = Props::new();
+        let [https, admin] = free_ports();
+        let at = SocketAddr::from(([127, 0, 0, 1], https));
+        let recipe = crate::binary::recipe(https, admin);
+        let listeners = format!("listeners:\n  - {{name: https, address: '{at}', kernel_filter: {filter}}}\n");
+        let running = Running::start(&props.write(&Recipe { listeners, ..recipe }, "127.0.0.1:9"));
+        let admin = format!("127.0.0.1:{admin}");
+        assert!(eventually(|| pullgate(&["healthcheck", "--address", &admin]).status.success()).await);
+        metrics(&admin).await;
+        let before = processor_time_at_rest(running.0.id()).await;
+        for _ in 0..STRANGERS {
+            knock(at);
+        }
+        let spent = processor_time(running.0.id()) - before;
+        metrics_show(&admin, &format!("{counted} {STRANGERS}\n")).await;
+        if filter == "require" {
+            assert_eq!(spent, 0, "nanoseconds");
+        } else {
+            assert!(spent > 0);
+        }
+    }
+}
