@@ -32,8 +32,8 @@ pub enum FilterFault {
     #[error(transparent)]
     TooLong(#[from] TooLong),
     /// It says no.
-    #[error("the kernel takes no filter on a listening socket: {0}; some ask for CAP_NET_ADMIN")]
-    Kernel(#[from] io::Error),
+    #[error("the kernel takes no filter on a listening socket ({0}); some kernels ask for CAP_NET_ADMIN")]
+    Kernel(io::Error),
 }
 
 /// The filter of one listening socket. It keeps the socket open; a socket that is handed on hands it on too.
@@ -199,7 +199,7 @@ fn attach(socket: &Socket, networks: &Networks, family: Family) -> Result<Standi
         SockFilter::new(code, if_true, if_false, operand)
     };
     let filter: Vec<SockFilter> = program.instructions().iter().map(each).collect();
-    socket.attach_filter(&filter)?;
+    socket.attach_filter(&filter).map_err(FilterFault::Kernel)?;
     Ok(Standing::Active(networks.clone()))
 }
 

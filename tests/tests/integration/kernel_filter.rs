@@ -4,6 +4,7 @@ mod cost;
 mod namespace;
 
 use crate::admission::open_host;
+use crate::binary::free_ports;
 use http::Method;
 use pullgate_tests::client::{H1, connect};
 use pullgate_tests::origin::{pattern, sha256};
@@ -163,6 +164,38 @@ async fn a_reload_turns_the_filter_on_and_off() {
         assert_eq!((shown, stage.metric(&active("http"))), (filtered, f64::from(u8::from(filtered))), "{rest}");
         assert_eq!(served(cloudflare(), stage.at("http")).await, Some(200), "{rest}");
     }
+}
+
+/// A filter follows its listener's sources, whatever socket that has by now; and a reload that is refused leaves each as it was.
+#[tokio::test]
+async fn sockets_that_change_names_get_the_filters_of_those_names() {
+    let [one, two, three] = free_ports();
+    let named = |name: &str, port: u16, sources: &str| {
+        http(name, &format!("address: '127.0.0.1:{port}', sources: [{sources}], kernel_filter: require"))
+    };
+    let with = |lines: [String; 2]| recipe("127.0.1.0/24", &lines.concat());
+    let stage = Stage::with(with([named("one", one, "127.0.1.0/24"), named("two", two, "127.0.2.0/24")])).await;
+    let let_in = async |listener: &str| {
+        [connects(&stage, listener, cloudflare()).await, connects(&stage, listener, stranger()).await]
+    };
+    assert_eq!((let_in("one").await, let_in("two").await), ([true, false], [false, true]));
+    let swapped = [named("one", two, "127.0.1.0/24"), named("two", one, "127.0.2.0/24")];
+    stage.reload(&with(swapped.clone())).unwrap();
+    assert_eq!((let_in("one").await, let_in("two").await), ([true, false], [false, true]));
+
+    let taken = std::net::TcpListener::bind(("127.0.0.1", three)).unwrap();
+    let bad = with([named("uno", two, "127.0.3.0/24"), named("two", three, "127.0.3.0/24")]);
+    assert!(stage.reload(&bad).unwrap_err().contains("cannot listen"));
+    assert_eq!((let_in("one").await, let_in("two").await), ([true, false], [false, true]));
+    assert_eq!((stage.metric(&active("one")), stage.metric(&active("uno"))), (1.0, 0.0));
+
+    drop(taken);
+    stage.reload(&with([named("uno", two, "127.0.2.0/24"), named("two", three, "127.0.1.0/24")])).unwrap();
+    assert_eq!((let_in("uno").await, let_in("two").await), ([false, true], [true, false]));
+    let text = stage.gateway.metrics().render().unwrap();
+    assert!(!text.contains(&active("one")) && text.contains(&active("uno")), "{text}");
+    // The socket of a listener that is gone is closed.
+    assert!(connect(Some(stranger()), SocketAddr::from(([127, 0, 0, 1], one))).await.is_err());
 }
 
 /// Connects without waiting for an answer; what the kernel does with the SYN shows in its count.

@@ -1,7 +1,7 @@
 //! H 52: a bug costs the request or the connection that it is met in, and no other.
 
 use pullgate_door::{
-    Accepting, CertificateFiles, Entrance, Gate, Gates, HostTls, ListenerSettings, TlsSettings, bind, serve,
+    Accepting, CertificateFiles, Entrance, Filtering, Gate, Gates, HostTls, ListenerSettings, TlsSettings, bind, serve,
 };
 use pullgate_metrics::Metrics;
 use pullgate_policy::hosts::HostTable;
@@ -116,7 +116,7 @@ impl Faulty {
         let http = HttpSettings { workers: 2, upstream_idle: 1, metrics: metrics.clone(), access: None };
         let (drain, orders) = (watch::Sender::new(false), watch::Sender::new(Accepting::On));
         let (http, _) = Http::new(http, Arc::clone(self) as Arc<dyn Sites>, drain.subscribe());
-        let bound = bind(settings).unwrap();
+        let (bound, _) = bind(settings, &Filtering::Off).unwrap();
         let address = bound.address();
         tokio::spawn(serve(bound, Arc::clone(self) as Arc<dyn Gates>, metrics.clone(), http, orders.subscribe()));
         (address, (drain, orders))

@@ -144,7 +144,8 @@ async fn where_the_kernel_takes_no_filter_require_does_not_start() {
     assert!(eventually(|| child.0.try_wait().unwrap().is_some()).await, "it runs");
     let (status, _, stderr) = child.end().await;
     assert_eq!(status.code(), Some(1), "{stderr}");
-    for part in ["listener `http` has no kernel filter, and requires one; `auto` would go on without", "CAP_NET_ADMIN"]
+    for part in
+        ["listener `http` would have no kernel filter, and requires one; `auto` would go on without", "CAP_NET_ADMIN"]
     {
         assert!(stderr.contains(part), "{stderr}");
     }
