@@ -60,6 +60,14 @@ pub struct Cloudflare {
     pub extra: Vec<IpNet>,
 }
 
+impl Cloudflare {
+    /// All that counts as Cloudflare to begin with.
+    #[must_use]
+    pub fn networks(&self) -> Networks {
+        Networks::new(self.list.iter().chain(&self.extra).copied())
+    }
+}
+
 /// Where the list of ranges comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RangesSource {

@@ -25,7 +25,6 @@ use crate::loading::{Fault, Read};
 use crate::model::{Cloudflare, Config};
 use crate::section::Inert;
 use crate::yaml::{Content, Node};
-use pullgate_policy::Networks;
 use rustls_pki_types::UnixTime;
 use std::fmt::Write as _;
 use std::io;
@@ -45,8 +44,7 @@ pub(crate) fn read(root: &Entry<'_>) -> Read<Config> {
         let cloudflare = section.subsection("cloudflare", cloudflare::read);
         let tls = section.subsection("tls", tls::read);
         let mut exposure = listeners::Exposure::default();
-        let counting = |read: &Cloudflare| Networks::new(read.list.iter().chain(&read.extra).copied());
-        let ranges = cloudflare.as_ref().ok().map(counting);
+        let ranges = cloudflare.as_ref().ok().map(Cloudflare::networks);
         let listeners = section.required("listeners", |list| {
             listeners::read(list, &host_names, addresses, &mut exposure, ranges.as_ref())
         });

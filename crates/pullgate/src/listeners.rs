@@ -1,6 +1,7 @@
 //! The listening sockets of a running gateway and the accept loops on them, while configurations come and go.
 
 use crate::kernel_filters::{Filters, RequiredFilter};
+use crate::process::in_full;
 use crate::snapshot::{InForce, Snapshot};
 use crate::sockets::{Sockets, label};
 use log::{info, warn};
@@ -162,6 +163,26 @@ impl Listeners {
         Ok(())
     }
 
+    /// Calls `swap`, which puts `next` in force, and has the kernel admit whom `next` admits.
+    pub(crate) fn renew_filters(&self, next: &Snapshot, swap: impl FnOnce()) {
+        let open = self.lock();
+        let filters = open.as_ref().map(Open::filters);
+        if let Some(Err(error)) = filters.as_ref().map(|filters| filters.widen(next)) {
+            // Nothing is wrong with the new list but that the kernel does not know it: who is in it is turned away until it does.
+            warn!("{}", in_full(&error));
+        }
+        swap();
+        if let Some(filters) = filters {
+            filters.settle(next);
+        }
+    }
+
+    /// Puts the filters back that the configuration in force asks for: another process had the sockets too.
+    pub(crate) fn take_filters_back(&self) {
+        let open = self.lock();
+        open.as_ref().map(Open::filters).unwrap_or_default().settle(&self.gates.snapshot());
+    }
+
     fn run(&self, ready: Ready, http: &Http) -> Running {
         let Ready { wanted, bound, socket, filter } = ready;
         let address = bound.address();
@@ -175,23 +196,6 @@ impl Listeners {
             drop::<Sender<()>>(alive);
         });
         Running { wanted, address, socket, filter, orders, ended }
-    }
-
-    /// Puts other admissions in force by `swap`, on the same listeners. Who is admitted comes before a filter that cannot be had: even where
-    /// it is required the gateway goes on without, and says so.
-    pub(crate) fn admit(&self, next: &Snapshot, swap: impl FnOnce()) {
-        let open = self.lock();
-        let filters = open.as_ref().map(Open::filters).unwrap_or_default();
-        // What cannot be had now cannot be had when it is settled, either.
-        let _ = filters.widen(next);
-        swap();
-        filters.settle(next);
-    }
-
-    /// Puts the filters back that the configuration in force asks for: another process had the sockets too.
-    pub(crate) fn take_filters_back(&self) {
-        let open = self.lock();
-        open.as_ref().map(Open::filters).unwrap_or_default().settle(&self.gates.snapshot());
     }
 
     /// Shows what the kernel filters do whenever somebody looks at the metrics.

@@ -107,7 +107,7 @@ impl Succession {
         if let Some(snapshot) = self.in_force.snapshot().with_ranges(&self.ranges.in_force()) {
             snapshot.show_ranges(&self.metrics);
             let snapshot = Arc::new(snapshot);
-            self.listeners.admit(&snapshot, || self.in_force.replace(Arc::clone(&snapshot)));
+            self.listeners.renew_filters(&snapshot, || self.in_force.replace(Arc::clone(&snapshot)));
         }
         changed
     }
