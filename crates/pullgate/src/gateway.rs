@@ -59,6 +59,11 @@ impl Heritage {
         all.insert(sockets::admin(self.address), self.admin.try_clone()?);
         Ok(all)
     }
+
+    /// The other process does not go on: it may have left its kernel filters on the sockets.
+    pub(crate) fn take_back(&self) {
+        self.listeners.take_filters_back();
+    }
 }
 
 /// What tells the parts of a gateway to come to an end.

@@ -5,7 +5,7 @@ use pullgate_door::{FilterFault, KernelFilter};
 use std::sync::Arc;
 
 /// Filters by their listeners' names.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Filters(Vec<(Arc<str>, Arc<KernelFilter>)>);
 
 /// A listener cannot have the filter that it requires.

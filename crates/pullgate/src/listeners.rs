@@ -177,6 +177,12 @@ impl Listeners {
         }
     }
 
+    /// Puts the filters back that the configuration in force asks for: another process had the sockets too.
+    pub(crate) fn take_filters_back(&self) {
+        let open = self.lock();
+        open.as_ref().map(Open::filters).unwrap_or_default().settle(&self.gates.snapshot());
+    }
+
     fn run(&self, ready: Ready, http: &Http) -> Running {
         let Ready { wanted, bound, socket, filter } = ready;
         let address = bound.address();

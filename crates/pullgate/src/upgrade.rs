@@ -80,7 +80,10 @@ impl HandOver {
                 // The receiver lives as long as the process.
                 let _ = self.told.send(Told::HandedOver);
             }
-            Err(why) => error!("the process that was to take over failed, this one serves on: {why}"),
+            Err(why) => {
+                self.heritage.take_back();
+                error!("the process that was to take over failed, this one serves on: {why}");
+            }
         }
         if let Some(waiting) = self.ends.lock().unwrap_or_else(PoisonError::into_inner).take() {
             // Nobody waits where the process was not started from here.

