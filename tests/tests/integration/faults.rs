@@ -8,7 +8,7 @@ mod memory;
 mod panics;
 mod stuck;
 
-use crate::binary::{Running, free_ports, metrics, run};
+use crate::binary::{Running, free_ports, metrics, pullgate, run};
 use pullgate_tests::client::H1;
 use pullgate_tests::origin::Origin;
 use pullgate_tests::stage::{Props, Recipe, cloudflare, eventually, visit};
@@ -39,7 +39,7 @@ impl Scene {
         let file = props.write(&recipe, &origin.address().to_string());
         let running = Running(command(run(&file), &props).spawn().unwrap());
         let scene = Self { props, running, origin, http, https, admin: format!("127.0.0.1:{admin}") };
-        assert!(eventually(|| std::net::TcpStream::connect(&scene.admin).is_ok()).await);
+        assert!(eventually(|| pullgate(&["healthcheck", "--address", &scene.admin]).status.success()).await);
         scene
     }
 
