@@ -24,6 +24,8 @@ pub struct Admissions {
     pub cloudflare: Networks,
     /// By the listener's name.
     pub listeners: HashMap<Arc<str>, Admission>,
+    /// Whose announcements of peers are believed, and demanded, by the listener's name; the other listeners take none.
+    pub balancers: HashMap<Arc<str>, Networks>,
 }
 
 impl Admissions {
@@ -43,6 +45,11 @@ impl Admissions {
         if Arc::ptr_eq(self, &connection.admitted_by) {
             return Some(connection.source);
         }
-        self.admit(&connection.listener, connection.peer.address().ip())
+        let came_as_now = match (self.balancers.get(&connection.listener), connection.balancer) {
+            (None, None) => true,
+            (Some(believed), Some(balancer)) => believed.contains(balancer.address().ip()),
+            _ => false,
+        };
+        self.admit(&connection.listener, connection.peer.address().ip()).filter(|_| came_as_now)
     }
 }
