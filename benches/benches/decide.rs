@@ -34,6 +34,7 @@ fn host(number: usize) -> Host {
         default: false,
         origin_pull: OriginPull::Off,
         visitor: VisitorRule { address_header: HeaderName::from_static("cf-connecting-ip"), missing: Missing::Refuse },
+        request: pullgate_policy::request::RequestLimits::default(),
         headers: HeaderRules::default(),
         response_headers: HeaderRules::default(),
         policies: (0..10)
@@ -64,6 +65,7 @@ fn decide(criterion: &mut Criterion) {
     let connection = Connection {
         listener: "https".into(),
         peer: Peer::new("173.245.48.1:40000".parse().unwrap()),
+        balancer: None,
         source: Source::Cloudflare,
         admitted_by: admissions,
         security: Security::Plain,
@@ -96,6 +98,7 @@ fn decide(criterion: &mut Criterion) {
         },
         now: UnixTime::since_unix_epoch(Duration::from_secs(1_795_000_000)),
         id: RequestId(1),
+        most_fields: 256,
     };
     assert!(rules.decide(&facts).outcome.is_ok());
     criterion

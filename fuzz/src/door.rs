@@ -75,6 +75,7 @@ fn host(name: &str, hostname: &str, default: bool, origin_pull: OriginPull) -> H
         default,
         origin_pull,
         visitor: VisitorRule { address_header: HeaderName::from_static("cf-connecting-ip"), missing: Missing::Refuse },
+        request: pullgate_policy::request::RequestLimits::default(),
         headers: HeaderRules::default(),
         response_headers: HeaderRules::default(),
         policies: vec![],

@@ -14,6 +14,7 @@ mod problem;
 mod scalar;
 mod section;
 mod sections;
+mod size;
 mod world;
 mod yaml;
 

@@ -6,7 +6,7 @@ use pullgate_policy::hosts::HostName;
 use pullgate_policy::ranges::Partner;
 use pullgate_policy::{self as policy, Networks};
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -174,7 +174,9 @@ pub struct Listener {
     pub sources: Sources,
     /// Whether the kernel drops everybody else.
     pub kernel_filter: KernelFilter,
-    /// Its time-outs.
+    /// Whose PROXY header is believed, and required; none where connections come by themselves.
+    pub proxy_protocol: Option<Networks>,
+    /// What its connections may take.
     pub limits: Limits,
 }
 
@@ -229,9 +231,13 @@ pub enum KernelFilter {
     Require,
 }
 
-/// The time-outs of a listener.
+/// What the connections of a listener may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
+    /// Connections that are open at a time.
+    pub connections: NonZeroUsize,
+    /// The same for one source: an IPv4 address, or a /64 of IPv6.
+    pub connections_per_source: Option<NonZeroUsize>,
     /// From accept to the end of the TLS handshake.
     pub handshake_timeout: Duration,
     /// From the first byte of a request head to its last.
@@ -242,6 +248,14 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// Between two requests of a connection.
     pub idle_timeout: Duration,
+    /// Bytes of a request head; with HTTP/2, of its decoded fields.
+    pub header_bytes: u64,
+    /// Fields of a request head.
+    pub header_count: u32,
+    /// Streams that a client may have open on one HTTP/2 connection.
+    pub http2_streams: u32,
+    /// Requests after which a connection ends.
+    pub requests_per_connection: Option<NonZeroU64>,
 }
 
 /// Section `tls`.

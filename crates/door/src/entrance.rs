@@ -7,6 +7,10 @@ use std::time::Duration;
 pub struct Entrance {
     /// Whether TLS comes first.
     pub tls: bool,
-    /// From accept to the end of the handshake.
+    /// Connections that may be open at a time.
+    pub connections: usize,
+    /// The same for one source.
+    pub connections_per_source: Option<usize>,
+    /// From accept, or from the end of the PROXY header, to the end of the handshake.
     pub handshake_timeout: Duration,
 }

@@ -3,15 +3,18 @@
 //! What comes out is an [`Arrival`]: an admitted stream with its [`Connection`](pullgate_policy::Connection) facts. What HTTP makes of it
 //! is no business of this crate's.
 
+mod announcement;
 mod certificate;
 mod entrance;
 mod gate;
 mod handshake;
 mod kernel_filter;
 mod listen;
+mod places;
 mod stream;
 mod throttle;
 mod tls;
+mod trouble;
 mod verifier;
 
 pub use certificate::{CertificateFault, CertificateFiles, CheckedCertificate};

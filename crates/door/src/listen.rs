@@ -1,15 +1,19 @@
 //! The accept loop: a socket is admitted by its source before a byte of it is read.
 
+use crate::announcement;
 use crate::entrance::Entrance;
-use crate::gate::Gates;
+use crate::gate::{Gate, Gates};
 use crate::handshake::{Failure, secure};
 use crate::kernel_filter::{self, FilterFault, Filtering, KernelFilter};
+use crate::places::{Place, Places};
 use crate::stream::Stream;
-use crate::throttle::Throttles;
+use crate::throttle::{Throttle, Throttles};
+use crate::trouble::Trouble;
 use log::{debug, warn};
 use pullgate_metrics::{ConnectionOutcome, HandshakeOutcome, Metrics, OpenGauge, PanicAt, rfc3339};
 use pullgate_policy::hosts::HostName;
 use pullgate_policy::origin_pull::{Leaf, Verdict};
+use pullgate_policy::proxy_header::Announced;
 use pullgate_policy::{Admissions, Connection, Peer, Security, Source, TrustLevel};
 use rustls::pki_types::UnixTime;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -75,9 +79,6 @@ pub enum ListenError {
 
 /// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 65_535;
-
-/// Pause after an accept that failed for want of descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Opens a listener, with the kernel filter that it begins with and that has to follow its sources. Call it on a runtime.
 ///
@@ -154,20 +155,23 @@ pub struct Arrival {
     pub open: OpenConnection,
 }
 
-/// One open connection in the gauge; dropping it counts it out.
+/// One open connection, in the gauge and in its place; dropping it counts it out.
 #[derive(Debug)]
-pub struct OpenConnection(OpenGauge);
+pub struct OpenConnection {
+    gauge: OpenGauge,
+    _place: Place,
+}
 
 impl OpenConnection {
-    fn new(gauge: OpenGauge) -> Self {
+    fn new(gauge: OpenGauge, place: Place) -> Self {
         gauge.inc();
-        Self(gauge)
+        Self { gauge, _place: place }
     }
 }
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.0.dec();
+        self.gauge.dec();
     }
 }
 
@@ -185,38 +189,26 @@ pub async fn serve(
     reception: impl Reception,
     mut orders: watch::Receiver<Accepting>,
 ) {
-    let listener = Arc::new(Listener { name: bound.name, refusals: Throttles::new(Instant::now()) });
-    let open = metrics.open_connections(&listener.name);
+    let listener = Arc::new(Listener::new(bound.name, metrics.clone()));
+    let mut trouble = Trouble::new(Instant::now());
     while let Some(accepted) = next(&bound.listener, &mut orders).await {
+        let name = &listener.name;
         match accepted {
             Ok((io, peer)) => {
-                let peer = Peer::new(peer);
-                let name = &listener.name;
+                trouble.over(name);
                 // A panic costs this socket, not the listener.
-                let admitted = metrics.survive(PanicAt::Accept, || {
-                    let gate = gates.current();
-                    let admissions = Arc::clone(&gate.rules.admissions);
-                    let source = admissions.admit(name, peer.address().ip())?;
-                    Some((source, admissions, Arc::clone(gate.entrances.get(name)?)))
-                });
-                let Some(admitted) = admitted else { continue };
-                let Some((source, admissions, entrance)) = admitted else {
-                    metrics.connection(name, ConnectionOutcome::Stranger);
-                    debug!(listener:% = name, peer:% = peer.address(); "stranger turned away");
-                    continue;
-                };
-                metrics.connection(name, ConnectionOutcome::Admitted);
-                let open = OpenConnection::new(open.clone());
-                let listener = Arc::clone(&listener);
-                let admitted = Admitted { io, peer, source, admissions, entrance, open, listener };
-                let (metrics, gates) = (metrics.clone(), Arc::clone(&gates));
+                let admitted =
+                    metrics.survive(PanicAt::Accept, || listener.admit(io, Peer::new(peer), &gates.current()));
+                let Some(guest) = admitted.flatten() else { continue };
                 // In a box of its own: each step that a future is handed through would keep room for the whole of it, 19 KB a connection.
-                let welcome = Box::pin(welcome(admitted, gates, metrics.clone(), reception.clone()));
+                let welcome = Box::pin(Arc::clone(&listener).welcome(guest, Arc::clone(&gates), reception.clone()));
+                let metrics = metrics.clone();
                 tokio::spawn(async move { metrics.survive_all(PanicAt::Connection, welcome).await });
             }
             Err(error) => {
-                warn!(listener:% = listener.name; "accept failed: {error}");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                if let Some(pause) = trouble.pause(name, &error, Instant::now()) {
+                    tokio::time::sleep(pause).await;
+                }
             }
         }
     }
@@ -248,37 +240,156 @@ fn waiting(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
 
 struct Listener {
     name: Arc<str>,
+    metrics: Metrics,
+    open: OpenGauge,
+    places: Arc<Places>,
     /// A scanner is not to own the log.
     refusals: Throttles,
+    /// Nor is a crowd.
+    crowd: Throttle,
 }
 
+/// One that may come in, or whose balancer may.
+struct Guest {
+    io: TcpStream,
+    peer: Peer,
+    place: Place,
+    admissions: Arc<Admissions>,
+    entrance: Arc<Entrance>,
+    arrives: Arrives,
+}
+
+/// How a guest comes.
+enum Arrives {
+    /// By itself, admitted as this.
+    Alone(Source),
+    /// Behind a balancer, which has yet to say whom it speaks for.
+    Announced,
+}
+
+/// One that has come in.
 struct Admitted {
     io: TcpStream,
     peer: Peer,
+    balancer: Option<Peer>,
     source: Source,
     admissions: Arc<Admissions>,
     entrance: Arc<Entrance>,
     open: OpenConnection,
-    listener: Arc<Listener>,
 }
 
-async fn welcome(admitted: Admitted, gates: Arc<dyn Gates>, metrics: Metrics, reception: impl Reception) {
-    let Admitted { io, peer, source, admissions, entrance, open, listener } = admitted;
-    kernel_filter::release(&io);
-    // Small answers must not wait for an acknowledgement; a socket that refuses the option is only slower.
-    let _ = io.set_nodelay(true);
-    let (stream, security) = if entrance.tls {
-        match shake_hands(io, &*gates, (&listener, &entrance), (peer, source), &metrics).await {
-            Some(secured) => secured,
-            None => return,
+impl Listener {
+    fn new(name: Arc<str>, metrics: Metrics) -> Self {
+        let (open, now) = (metrics.open_connections(&name), Instant::now());
+        let crowd = Throttle::new(now, 1, CROWD);
+        Self { name, metrics, open, places: Arc::default(), refusals: Throttles::new(now), crowd }
+    }
+
+    /// Lets a socket in by its address and gives it a place. Strangers get none.
+    fn admit(&self, io: TcpStream, peer: Peer, gate: &Gate) -> Option<Guest> {
+        let (name, address) = (&self.name, peer.address().ip());
+        let admissions = &gate.rules.admissions;
+        let arrives = match admissions.balancers.get(name) {
+            None => admissions.admit(name, address).map(Arrives::Alone),
+            Some(balancers) => balancers.contains(address).then_some(Arrives::Announced),
+        };
+        let Some((arrives, entrance)) = arrives.zip(gate.entrances.get(name)) else {
+            self.turn_away(peer);
+            return None;
+        };
+        let place = self.places.take(entrance.connections);
+        let place = place.and_then(|place| match arrives {
+            Arrives::Alone(_) => held_by(place, peer, entrance),
+            Arrives::Announced => Some(place),
+        });
+        let Some(place) = place else {
+            self.crowded(peer);
+            return None;
+        };
+        let (admissions, entrance) = (Arc::clone(admissions), Arc::clone(entrance));
+        Some(Guest { io, peer, place, admissions, entrance, arrives })
+    }
+
+    fn turn_away(&self, peer: Peer) {
+        self.metrics.connection(&self.name, ConnectionOutcome::Stranger);
+        debug!(listener:% = self.name, peer:% = peer.address(); "stranger turned away");
+    }
+
+    fn crowded(&self, peer: Peer) {
+        self.metrics.connection(&self.name, ConnectionOutcome::OverLimit);
+        if let Some(held_back) = self.crowd.pass(Instant::now()) {
+            warn!(listener:% = self.name, peer:% = peer.address(), held_back; "closed: as many connections are open as may be");
         }
-    } else {
-        (Stream::Plain(io), Security::Plain)
-    };
-    let name = Arc::clone(&listener.name);
-    let connection = Connection { listener: name, peer, source, admitted_by: admissions, security };
-    reception.receive(Arrival { stream, connection: Arc::new(connection), open }).await;
+    }
+
+    async fn welcome(self: Arc<Self>, guest: Guest, gates: Arc<dyn Gates>, reception: impl Reception) {
+        kernel_filter::release(&guest.io);
+        let Some(admitted) = self.announced(guest).await else { return };
+        let Admitted { io, peer, balancer, source, admissions, entrance, open } = admitted;
+        // Small answers must not wait for an acknowledgement; a socket that refuses the option is only slower.
+        let _ = io.set_nodelay(true);
+        let (stream, security) = if entrance.tls {
+            match shake_hands(io, &*gates, (&self, &entrance), (peer, source), &self.metrics).await {
+                Some(secured) => secured,
+                None => return,
+            }
+        } else {
+            (Stream::Plain(io), Security::Plain)
+        };
+        let name = Arc::clone(&self.name);
+        let connection = Connection { listener: name, peer, balancer, source, admitted_by: admissions, security };
+        reception.receive(Arrival { stream, connection: Arc::new(connection), open }).await;
+    }
+
+    /// Who a guest is: itself, or whom its balancer speaks for, who has to be admitted like anybody.
+    async fn announced(&self, guest: Guest) -> Option<Admitted> {
+        let Guest { mut io, peer, place, admissions, entrance, arrives } = guest;
+        let name = &self.name;
+        let (peer, balancer, source, place) = match arrives {
+            Arrives::Alone(source) => (peer, None, source, place),
+            Arrives::Announced => {
+                let Some(client) = self.client_of(&mut io, peer).await else { return None };
+                let Some(source) = admissions.admit(name, client.address().ip()) else {
+                    self.turn_away(client);
+                    return None;
+                };
+                let Some(place) = held_by(place, client, &entrance) else {
+                    self.crowded(client);
+                    return None;
+                };
+                (client, Some(peer), source, place)
+            }
+        };
+        self.metrics.connection(name, ConnectionOutcome::Admitted);
+        let open = OpenConnection::new(self.open.clone(), place);
+        Some(Admitted { io, peer, balancer, source, admissions, entrance, open })
+    }
+
+    /// Whom a balancer speaks for.
+    async fn client_of(&self, io: &mut TcpStream, balancer: Peer) -> Option<Peer> {
+        let name = &self.name;
+        match announcement::read(io).await {
+            Ok(Announced::Client(client)) => Some(Peer::new(client)),
+            Ok(Announced::Nobody) => {
+                self.metrics.connection(name, ConnectionOutcome::Probe);
+                None
+            }
+            Err(error) => {
+                self.metrics.connection(name, ConnectionOutcome::Unannounced);
+                debug!(listener:% = name, peer:% = balancer.address(); "no PROXY header: {error}");
+                None
+            }
+        }
+    }
 }
+
+/// The place, held by a peer; none where it holds as many as it may.
+fn held_by(mut place: Place, peer: Peer, entrance: &Entrance) -> Option<Place> {
+    place.held_by(peer.address().ip(), entrance.connections_per_source).then_some(place)
+}
+
+/// Time for which one line says that a listener is full.
+const CROWD: Duration = Duration::from_secs(10);
 
 async fn shake_hands(
     io: TcpStream,

@@ -15,7 +15,7 @@ pub(crate) struct Throttles([(HandshakeOutcome, Throttle); HandshakeOutcome::ALL
 
 impl Throttles {
     pub(crate) fn new(now: Instant) -> Self {
-        Self(HandshakeOutcome::ALL.map(|outcome| (outcome, Throttle::new(now))))
+        Self(HandshakeOutcome::ALL.map(|outcome| (outcome, Throttle::new(now, LINES, SECOND))))
     }
 
     /// Whether a line on such an outcome may pass: then with how many were held back since the last that did.
@@ -24,9 +24,13 @@ impl Throttles {
     }
 }
 
-/// Lets some lines a second pass and counts the others.
+/// Lets some lines pass in each spell of time and counts the others.
 #[derive(Debug)]
-struct Throttle(Mutex<Window>);
+pub(crate) struct Throttle {
+    lines: u32,
+    spell: Duration,
+    window: Mutex<Window>,
+}
 
 #[derive(Debug)]
 struct Window {
@@ -36,16 +40,17 @@ struct Window {
 }
 
 impl Throttle {
-    fn new(now: Instant) -> Self {
-        Self(Mutex::new(Window { begun: now, passed: 0, held_back: 0 }))
+    pub(crate) fn new(now: Instant, lines: u32, spell: Duration) -> Self {
+        Self { lines, spell, window: Mutex::new(Window { begun: now, passed: 0, held_back: 0 }) }
     }
 
-    fn pass(&self, now: Instant) -> Option<u64> {
-        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.saturating_duration_since(window.begun) >= SECOND {
+    /// Whether a line may pass: then with how many were held back since the last that did.
+    pub(crate) fn pass(&self, now: Instant) -> Option<u64> {
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.saturating_duration_since(window.begun) >= self.spell {
             (window.begun, window.passed) = (now, 0);
         }
-        if window.passed == LINES {
+        if window.passed == self.lines {
             window.held_back += 1;
             return None;
         }
@@ -61,7 +66,7 @@ mod tests {
     #[test]
     fn some_lines_a_second_pass_and_the_others_are_counted() {
         let start = Instant::now();
-        let throttle = Throttle::new(start);
+        let throttle = Throttle::new(start, LINES, SECOND);
         let at = |millis: u64| throttle.pass(start + Duration::from_millis(millis));
         assert_eq!((0..50).filter_map(|_| at(5)).collect::<Vec<_>>(), [0; 20]);
         assert_eq!(at(999), None);

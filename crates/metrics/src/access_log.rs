@@ -54,6 +54,8 @@ struct Line<'a> {
     client: Option<String>,
     #[serde(rename = "network.peer.address")]
     peer: String,
+    #[serde(rename = "balancer.address", skip_serializing_if = "Option::is_none")]
+    balancer: Option<String>,
     #[serde(rename = "network.protocol.version", skip_serializing_if = "Option::is_none")]
     version: Option<&'a str>,
     listener: &'a str,
@@ -154,6 +156,7 @@ impl AccessLog {
             status: outcome.status,
             client: outcome.visitor.map(|visitor| visitor.address.to_string()),
             peer: outcome.connection.peer.address().ip().to_string(),
+            balancer: outcome.connection.balancer.map(|balancer| balancer.address().ip().to_string()),
             version: seen.map(|seen| seen.version),
             listener: &outcome.connection.listener,
             host: outcome.host,

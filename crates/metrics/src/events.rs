@@ -5,8 +5,14 @@
 pub enum ConnectionOutcome {
     /// Its source may connect.
     Admitted,
-    /// Its source may not; closed before a byte was read.
+    /// Its source may not, or it came past the balancer; closed before a byte of it was read.
     Stranger,
+    /// Its source may, and the listener or that source has as many connections as it may; closed before a byte was read.
+    OverLimit,
+    /// A balancer's own: it speaks for nobody, as health probes do.
+    Probe,
+    /// A balancer did not say whom it speaks for: no PROXY header, none in time, or a malformed one.
+    Unannounced,
 }
 
 /// How a TLS handshake ended.

@@ -134,6 +134,9 @@ impl Metrics {
         let outcome = match outcome {
             ConnectionOutcome::Admitted => "admitted",
             ConnectionOutcome::Stranger => "stranger",
+            ConnectionOutcome::OverLimit => "over_limit",
+            ConnectionOutcome::Probe => "probe",
+            ConnectionOutcome::Unannounced => "unannounced",
         };
         self.connections.with_label_values(&[listener, outcome]).inc();
     }
@@ -318,7 +321,7 @@ const fn series(name: &'static str, help: &'static str, labels: &'static [&'stat
 
 const CONNECTIONS: Series = series(
     "pullgate_connections_total",
-    "Accepted sockets by what became of them: admitted, or stranger (closed before a byte was read).",
+    "Accepted sockets by what became of them: admitted; closed before a byte was read: stranger, over_limit; of a balancer: probe (it speaks for nobody), unannounced (no PROXY header in time, or a malformed one).",
     &["listener", "outcome"],
 );
 const CONNECTIONS_OPEN: Series =

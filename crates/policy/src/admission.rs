@@ -24,6 +24,8 @@ pub struct Admissions {
     pub cloudflare: Networks,
     /// By the listener's name.
     pub listeners: HashMap<Arc<str>, Admission>,
+    /// Whose announcements of peers are believed, and demanded, by the listener's name; the other listeners take none.
+    pub balancers: HashMap<Arc<str>, Networks>,
 }
 
 /// Who may connect to a listener that nobody configured.
@@ -41,9 +43,12 @@ impl Admissions {
         }
     }
 
-    /// The networks that may connect to a listener; none where everybody may.
+    /// The networks whose packets come to a listener; none where everybody's may. Behind balancers these are theirs.
     #[must_use]
     pub fn networks(&self, listener: &str) -> Option<&Networks> {
+        if let Some(balancers) = self.balancers.get(listener) {
+            return Some(balancers);
+        }
         match self.listeners.get(listener) {
             Some(Admission::Cloudflare) => Some(&self.cloudflare),
             Some(Admission::Networks(networks)) => Some(networks),
@@ -57,6 +62,11 @@ impl Admissions {
         if Arc::ptr_eq(self, &connection.admitted_by) {
             return Some(connection.source);
         }
-        self.admit(&connection.listener, connection.peer.address().ip())
+        let came_as_now = match (self.balancers.get(&connection.listener), connection.balancer) {
+            (None, None) => true,
+            (Some(believed), Some(balancer)) => believed.contains(balancer.address().ip()),
+            _ => false,
+        };
+        self.admit(&connection.listener, connection.peer.address().ip()).filter(|_| came_as_now)
     }
 }

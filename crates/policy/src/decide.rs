@@ -1,7 +1,7 @@
 //! The one decision: facts in, a ruling out.
 //!
 //! The order is the product's promise: a source that is admitted no more, a malformed head, an unlisted host, a proof that does not satisfy it, the
-//! visitor's address, the route and its methods, then the policies in order.
+//! visitor's address, the method and the size, the route, then the policies in order.
 
 use crate::admission::Admissions;
 use crate::denial::{Denial, Reason};
@@ -59,6 +59,7 @@ pub enum Action {
 pub struct Permit {
     action: Action,
     response_edits: HeaderEdits,
+    body_bytes: u64,
 }
 
 impl Permit {
@@ -66,6 +67,12 @@ impl Permit {
     #[must_use]
     pub fn action(&self) -> &Action {
         &self.action
+    }
+
+    /// The most bytes of request body that may pass.
+    #[must_use]
+    pub fn body_bytes(&self) -> u64 {
+        self.body_bytes
     }
 
     /// Edits of the response's fields.
@@ -138,6 +145,9 @@ impl Rules {
 
     fn permit(&self, facts: &Facts<'_>, source: Source, ruling: &mut Ruling) -> Result<Permit, Denial> {
         let request = &facts.request;
+        if request.headers.len() > facts.most_fields {
+            return Err(Reason::HeadTooLarge.into());
+        }
         let authority = Authority::of(request)?;
         let target = Target::parse(request.target)?;
         headers::check_connection(request.headers)?;
@@ -156,9 +166,12 @@ impl Rules {
         let believed = is_believed(source, ruling.trust);
         let visitor = visitor_of(host, facts, believed)?;
         ruling.visitor = Some(visitor);
-        if route == Err(Reason::MethodUnlisted) {
-            ruling.allow = routes::allowed(&host.routes, &sought);
+        let method = host.request.check_method(request.method);
+        if method.is_err() || route == Err(Reason::MethodUnlisted) {
+            ruling.allow = routes::allowed(&host.routes, &sought, &host.request.methods);
         }
+        method?;
+        host.request.check_length(request.headers)?;
         let route = &host.routes[route?];
         let asked = Asked { facts, visitor: &visitor, trust: ruling.trust };
         for attached in host.policies.iter().chain(&route.policies) {
@@ -167,7 +180,8 @@ impl Rules {
 
         let known = Known { facts, visitor: &visitor, trust: ruling.trust };
         let action = action_of(host, route, &target, &authority, &known, believed);
-        Ok(Permit { action, response_edits: host.response_headers.fill(&known) })
+        let response_edits = host.response_headers.fill(&known);
+        Ok(Permit { action, response_edits, body_bytes: host.request.body_bytes })
     }
 
     /// Whether the host of the handshake is gone, or has a rule by now that the connection does not satisfy. What such a connection is

@@ -38,7 +38,7 @@ reasons! {
     HeadMalformed = "head_malformed" => BAD_REQUEST,
     /// The head of a request did not arrive within `header_timeout`.
     HeadTimedOut = "head_timed_out" => REQUEST_TIMEOUT,
-    /// The head of a request is larger than any that Cloudflare sends.
+    /// The head of a request has more bytes or fields than its listener takes.
     HeadTooLarge = "head_too_large" => REQUEST_HEADER_FIELDS_TOO_LARGE,
     /// The length of the body is told twice, in two ways, or not as a number (RFC 9112 section 6.3): two recipients could disagree on it.
     BodyAmbiguous = "body_ambiguous" => BAD_REQUEST,
@@ -70,8 +70,12 @@ reasons! {
     VisitorMalformed = "visitor_malformed" => BAD_REQUEST,
     /// No route of the host fits the path.
     RouteUnknown = "route_unknown" => NOT_FOUND,
-    /// The path's routes do not take this method; CONNECT is taken nowhere.
+    /// The host or the path's routes do not take this method; CONNECT is taken nowhere.
     MethodUnlisted = "method_unlisted" => METHOD_NOT_ALLOWED,
+    /// The body of a request is larger than its host takes.
+    BodyTooLarge = "body_too_large" => PAYLOAD_TOO_LARGE,
+    /// The body of a request came to a halt, or comes slower than `body_timeout` allows.
+    BodyTimedOut = "body_timed_out" => REQUEST_TIMEOUT,
     /// Policy `client-networks`: the visitor's address is in `deny`.
     NetworkDenied = "network_denied" => FORBIDDEN,
     /// Policy `client-networks`: the visitor's address is not in `allow`.

@@ -10,7 +10,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The socket's other end: an address of Cloudflare's, never the visitor's.
+/// Who is connected: an address of Cloudflare's, never the visitor's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Peer(SocketAddr);
 
@@ -162,8 +162,10 @@ pub enum Security {
 pub struct Connection {
     /// The listener's name.
     pub listener: Arc<str>,
-    /// The socket's other end.
+    /// The socket's other end; behind a balancer, the one that it announced.
     pub peer: Peer,
+    /// The balancer that announced the peer, where one did (PROXY protocol).
+    pub balancer: Option<Peer>,
     /// Why the peer was let in.
     pub source: Source,
     /// By which rules: later ones may not let it in.
@@ -217,6 +219,8 @@ pub struct Facts<'a> {
     pub now: UnixTime,
     /// The request's identity.
     pub id: RequestId,
+    /// The most fields that its head may have.
+    pub most_fields: usize,
 }
 
 #[cfg(test)]

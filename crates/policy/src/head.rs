@@ -3,10 +3,6 @@
 use crate::denial::Reason;
 use std::mem::MaybeUninit;
 
-/// The most bytes of a head, its last empty line included: Cloudflare's own limit is 128 KB
-/// (<https://developers.cloudflare.com/workers/platform/limits/#request-limits>).
-pub const LONGEST_HEAD: usize = 128 * 1024;
-
 /// How far a head has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
@@ -17,16 +13,16 @@ pub enum Progress {
 }
 
 /// Looks at the bytes of a head from `from` on; what lies before was looked at already, so that a head costs one pass however
-/// slowly it comes.
+/// slowly it comes. A head has `longest` bytes at most, its last empty line included.
 ///
 /// # Errors
 /// [`Reason::HeadTooLarge`], or [`Reason::HeadMalformed`] for a line that does not end in CRLF (RFC 9112 section 2.2), for a NUL,
 /// and for an empty first line.
-pub fn progress(bytes: &[u8], from: usize) -> Result<Progress, Reason> {
+pub fn progress(bytes: &[u8], from: usize, longest: usize) -> Result<Progress, Reason> {
     let mut at = from;
     while let Some(found) = bytes[at..].iter().position(|byte| matches!(byte, b'\r' | b'\n' | b'\0')) {
         let ending = at + found;
-        if ending >= LONGEST_HEAD {
+        if ending >= longest {
             return Err(Reason::HeadTooLarge);
         }
         match (bytes[ending], bytes.get(ending + 1)) {
@@ -37,27 +33,27 @@ pub fn progress(bytes: &[u8], from: usize) -> Result<Progress, Reason> {
         at = ending + 2;
         match ending {
             0 => return Err(Reason::HeadMalformed),
-            _ if bytes[ending - 1] == b'\n' && at > LONGEST_HEAD => return Err(Reason::HeadTooLarge),
+            _ if bytes[ending - 1] == b'\n' && at > longest => return Err(Reason::HeadTooLarge),
             _ if bytes[ending - 1] == b'\n' => return Ok(Progress::Complete(at)),
             _ => {}
         }
     }
-    if bytes.len() >= LONGEST_HEAD { Err(Reason::HeadTooLarge) } else { Ok(Progress::Partial(bytes.len())) }
+    if bytes.len() >= longest { Err(Reason::HeadTooLarge) } else { Ok(Progress::Partial(bytes.len())) }
 }
 
-/// The most fields of a head.
-const MOST_FIELDS: usize = 256;
+/// The most fields that any head may have: there is no more room in Pingora's parser.
+pub const MOST_FIELDS: usize = 256;
 
 /// Looks at a whole head: what no strict recipient takes, and what two recipients may frame in two ways, is refused before a
 /// lenient parser can make something of it.
 ///
 /// The request line has to be three words (RFC 9112 section 3), fields have to parse (section 5, no folding), Host is there at most
-/// once (section 3.2), and the length of the body is told once and in one way (section 6.3).
+/// once (section 3.2), the length of the body is told once and in one way (section 6.3), and there are `most_fields` at most.
 ///
 /// # Errors
 /// [`Reason::HeadMalformed`], [`Reason::HeadTooLarge`], [`Reason::TargetMalformed`], [`Reason::HostMalformed`],
 /// [`Reason::BodyAmbiguous`], or [`Reason::MethodUnlisted`] for CONNECT.
-pub fn check(head: &[u8]) -> Result<(), Reason> {
+pub fn check(head: &[u8], most_fields: usize) -> Result<(), Reason> {
     let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(head, &mut fields) {
@@ -65,6 +61,9 @@ pub fn check(head: &[u8]) -> Result<(), Reason> {
         Ok(httparse::Status::Partial) => return Err(Reason::HeadMalformed),
         Err(httparse::Error::TooManyHeaders) => return Err(Reason::HeadTooLarge),
         Err(_) => return Err(Reason::HeadMalformed),
+    }
+    if request.headers.len() > most_fields {
+        return Err(Reason::HeadTooLarge);
     }
     // Pingora cuts a fragment off, which would forward something else than what was asked.
     if request.path.is_some_and(|target| target.contains('#')) {
@@ -103,6 +102,9 @@ pub fn check(head: &[u8]) -> Result<(), Reason> {
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 mod tests {
     use super::*;
+
+    const LONGEST_HEAD: usize = 128 * 1024;
+
     use crate::testing::cases;
     use proptest::collection::vec;
     use proptest::prelude::*;
@@ -124,7 +126,7 @@ mod tests {
             (b"\r\n\r\n", Err(Reason::HeadMalformed)),
         ];
         for (bytes, expected) in table {
-            assert_eq!(progress(bytes, 0), expected, "{:?}", String::from_utf8_lossy(bytes));
+            assert_eq!(progress(bytes, 0, LONGEST_HEAD), expected, "{:?}", String::from_utf8_lossy(bytes));
         }
     }
 
@@ -167,23 +169,25 @@ mod tests {
             ("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n", Err(Reason::BodyAmbiguous)),
         ];
         for (head, expected) in table {
-            assert_eq!(check(format!("{head}\r\n").as_bytes()), expected, "{head:?}");
+            assert_eq!(check(format!("{head}\r\n").as_bytes(), MOST_FIELDS), expected, "{head:?}");
         }
         let many = |count: usize| format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(count));
-        assert_eq!(check(many(MOST_FIELDS).as_bytes()), Ok(()));
-        assert_eq!(check(many(MOST_FIELDS + 1).as_bytes()), Err(Reason::HeadTooLarge));
+        assert_eq!(check(many(MOST_FIELDS).as_bytes(), MOST_FIELDS), Ok(()));
+        assert_eq!(check(many(7).as_bytes(), 7), Ok(()));
+        assert_eq!(check(many(8).as_bytes(), 7), Err(Reason::HeadTooLarge));
+        assert_eq!(check(many(MOST_FIELDS + 1).as_bytes(), MOST_FIELDS), Err(Reason::HeadTooLarge));
     }
 
     #[test]
     fn size() {
         let mut head = b"GET / HTTP/1.1\r\nA: ".to_vec();
         head.resize(LONGEST_HEAD - 4, b'a');
-        assert_eq!(progress(&head, 0), Ok(Progress::Partial(LONGEST_HEAD - 4)));
+        assert_eq!(progress(&head, 0, LONGEST_HEAD), Ok(Progress::Partial(LONGEST_HEAD - 4)));
         head.extend_from_slice(b"\r\n\r\n");
-        assert_eq!(progress(&head, 16), Ok(Progress::Complete(LONGEST_HEAD)));
+        assert_eq!(progress(&head, 16, LONGEST_HEAD), Ok(Progress::Complete(LONGEST_HEAD)));
         head.insert(20, b'a');
-        assert_eq!(progress(&head, 16), Err(Reason::HeadTooLarge));
-        assert_eq!(progress(&vec![b'a'; LONGEST_HEAD], 0), Err(Reason::HeadTooLarge));
+        assert_eq!(progress(&head, 16, LONGEST_HEAD), Err(Reason::HeadTooLarge));
+        assert_eq!(progress(&vec![b'a'; LONGEST_HEAD], 0, LONGEST_HEAD), Err(Reason::HeadTooLarge));
     }
 
     const PIECES: [&str; 8] = ["\r\n", "\r\n", "\r\n\r\n", "\n", "\r", "\0", "GET / HTTP/1.1", "A: b"];
@@ -210,18 +214,18 @@ mod tests {
             let mut from = 0;
             let mut outcome = Ok(Progress::Partial(0));
             for end in ends {
-                outcome = progress(&bytes[..end], from);
+                outcome = progress(&bytes[..end], from, LONGEST_HEAD);
                 let Ok(Progress::Partial(next)) = outcome else { break };
                 prop_assert!(from <= next && next <= end);
                 from = next;
             }
-            prop_assert_eq!(outcome, progress(&bytes, 0));
+            prop_assert_eq!(outcome, progress(&bytes, 0, LONGEST_HEAD));
         }
 
         #[test]
         fn a_complete_head_is_lines_that_end_in_crlf(bytes in "(GET / HTTP/1\\.1|A: b|\r\n|\n|\r|\0|a){0,12}") {
             let bytes = bytes.as_bytes();
-            if let Ok(Progress::Complete(end)) = progress(bytes, 0) {
+            if let Ok(Progress::Complete(end)) = progress(bytes, 0, LONGEST_HEAD) {
                 let lines = bytes[..end].strip_suffix(b"\r\n\r\n").unwrap().split(|byte| *byte == b'\n');
                 let text = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect::<Vec<_>>().join(&b"\r\n"[..]);
                 prop_assert_eq!([&text, &b"\r\n\r\n"[..]].concat(), &bytes[..end]);

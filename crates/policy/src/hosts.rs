@@ -3,6 +3,7 @@
 use crate::headers::HeaderRules;
 use crate::origin_pull::OriginPull;
 use crate::policies::{Attached, Mode};
+use crate::request::RequestLimits;
 use crate::routes::Route;
 use crate::visitor::VisitorRule;
 use std::collections::HashMap;
@@ -104,6 +105,8 @@ pub struct Host {
     pub origin_pull: OriginPull,
     /// Where the visitor's address comes from.
     pub visitor: VisitorRule,
+    /// What its requests may be.
+    pub request: RequestLimits,
     /// Edits of the request on its way to the upstream.
     pub headers: HeaderRules,
     /// Edits of the response on its way to the client.

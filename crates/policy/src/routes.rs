@@ -96,7 +96,7 @@ pub struct Route {
     pub path: PathPattern,
     /// The connections whose requests it takes; none for all.
     pub protocol: Option<RouteProtocol>,
-    /// The methods it takes; none for all.
+    /// The methods it takes, among those of the host; none for all of them.
     pub methods: Option<Vec<Method>>,
     /// Where its requests go.
     pub action: RouteAction,
@@ -165,21 +165,19 @@ fn most_specific<'a>(
     fitting().filter(move |(_, route)| Some(route.path.specificity()) == best)
 }
 
-/// The methods that a refused one could have been, for `Allow` (RFC 9110 section 10.2.1).
+/// The methods that a refused one could have been, for `Allow` (RFC 9110 section 10.2.1): those that the host takes, as far as the routes of
+/// the path take them.
 #[must_use]
-pub fn allowed(routes: &[Route], sought: &Sought<'_>) -> Option<HeaderValue> {
-    let listed =
-        most_specific(routes, sought.protocol, sought.target.path).filter_map(|(_, route)| route.methods.as_ref());
-    let methods: Vec<&str> = listed.flatten().map(Method::as_str).collect();
-    let methods =
-        if methods.is_empty() { "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".into() } else { methods.join(", ") };
-    HeaderValue::from_str(&methods).ok()
+pub fn allowed(routes: &[Route], sought: &Sought<'_>, host: &[Method]) -> Option<HeaderValue> {
+    let fitting = || most_specific(routes, sought.protocol, sought.target.path);
+    let is_taken = |method: &&Method| fitting().next().is_none() || fitting().any(|(_, route)| route.takes(method));
+    let methods: Vec<&str> = host.iter().filter(is_taken).map(Method::as_str).collect();
+    HeaderValue::from_str(&methods.join(", ")).ok()
 }
 
 impl Route {
-    /// TRACE shows a client what was added to its request: no route takes it without saying so.
     fn takes(&self, method: &Method) -> bool {
-        self.methods.as_ref().map_or(*method != Method::TRACE, |methods| methods.contains(method))
+        self.methods.as_ref().is_none_or(|methods| methods.contains(method))
     }
 }
 

@@ -145,6 +145,7 @@ pub(crate) fn open_host(name: &str, hostnames: &[&str]) -> Host {
         default: false,
         origin_pull: OriginPull::Off,
         visitor: VisitorRule { address_header: HeaderName::from_static("cf-connecting-ip"), missing: Missing::Refuse },
+        request: crate::request::RequestLimits::default(),
         headers: HeaderRules::default(),
         response_headers: HeaderRules::default(),
         policies: vec![],
@@ -230,6 +231,7 @@ impl Arrival {
             connection: Connection {
                 listener: "https".into(),
                 peer: Peer::new((address, 40_000).into()),
+                balancer: None,
                 source: Source::Cloudflare,
                 admitted_by: Arc::clone(&ADMISSIONS),
                 security: handshake(vec![], None, at(NOW)),
@@ -293,7 +295,7 @@ impl Arrival {
             target: &self.target,
             headers: &self.headers,
         };
-        Facts { connection: &self.connection, request, now: self.now, id: RequestId(0xfeed) }
+        Facts { connection: &self.connection, request, now: self.now, id: RequestId(0xfeed), most_fields: 256 }
     }
 
     pub(crate) fn ruling(&self, rules: &Rules) -> Ruling {

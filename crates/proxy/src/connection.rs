@@ -1,5 +1,6 @@
 //! An admitted stream as Pingora wants it: a read buffer in which a head is gathered whole, and a write buffer above TLS.
 
+use crate::frames::Frames;
 use crate::limits::HttpLimits;
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
@@ -46,8 +47,10 @@ impl Carried {
         digest.user_data.as_ref()?.downcast_ref()
     }
 
-    pub(crate) fn mark_judged(&self) {
-        self.judged.fetch_add(1, Ordering::Relaxed);
+    /// Notes that a request is judged; false where it is the last that the connection may have.
+    pub(crate) fn mark_judged(&self) -> bool {
+        let judged = self.judged.fetch_add(1, Ordering::Relaxed) + 1;
+        self.limits.requests.is_none_or(|most| judged < most)
     }
 
     /// Lets the connection end after the answers it is in.
@@ -108,8 +111,14 @@ pub(crate) struct Conn {
     ssl: Option<Arc<SslDigest>>,
     /// How long the client may take nothing of what is sent to it.
     patience: Duration,
-    /// Ends that patience; there is one only while the client takes nothing.
-    stalled: Option<Pin<Box<Sleep>>>,
+    /// Ends that patience; there is one only while the client takes less than it is sent.
+    stalled: Option<Stall>,
+    /// The frames of an HTTP/2 client.
+    frames: Option<Frames>,
+    /// How long a client may take from the first to the last byte of a head.
+    head_patience: Duration,
+    /// Ends the wait for what a client of HTTP/2 has begun.
+    late: Option<Pin<Box<Sleep>>>,
     _open: OpenConnection,
 }
 
@@ -131,6 +140,9 @@ impl Conn {
             ssl,
             patience: limits.write,
             stalled: None,
+            frames: None,
+            head_patience: limits.header,
+            late: None,
             _open: open,
         })
     }
@@ -155,8 +167,10 @@ impl Conn {
         let deadline = Instant::now() + limits.header;
         let mut looked_at = 0;
         loop {
-            match head::progress(&self.ahead, looked_at).map_err(NoHead::Refused)? {
-                head::Progress::Complete(end) => return head::check(&self.ahead[..end]).map_err(NoHead::Refused),
+            match head::progress(&self.ahead, looked_at, limits.head_bytes).map_err(NoHead::Refused)? {
+                head::Progress::Complete(end) => {
+                    return head::check(&self.ahead[..end], limits.head_fields).map_err(NoHead::Refused);
+                }
                 head::Progress::Partial(line) => looked_at = line,
             }
             match timeout_at(deadline, self.read_more()).await {
@@ -178,6 +192,7 @@ impl Conn {
             io::Result::Ok(())
         };
         timeout(limits.header, whole).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        self.frames = Some(Frames::after(PREFACE.len()));
         if self.ahead.starts_with(PREFACE) { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
     }
 
@@ -206,16 +221,43 @@ impl Conn {
         timeout(PARTING, farewell).await.unwrap_or(Ok(()))
     }
 
-    /// Passes a step of writing on, and fails it where the client has taken nothing for `write_timeout`. Pingora times the writes of
-    /// bodies alone, not those of heads, nor flushes, nor the end.
-    fn patiently<T>(&mut self, cx: &mut Context<'_>, step: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if step.is_ready() {
-            self.stalled = None;
-            return step;
+    /// Passes a step of writing on, and fails it where the client has not taken a buffer's worth within `write_timeout`: one byte at a time
+    /// does not stretch it. Pingora times the writes of bodies alone, not those of heads, nor flushes, nor the end.
+    fn patiently(&mut self, cx: &mut Context<'_>, step: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match step {
+            Poll::Ready(Ok(taken)) => {
+                self.stalled = self.stalled.take().and_then(|stall| stall.after(taken));
+                Poll::Ready(Ok(taken))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                let patience = self.patience;
+                let stalled = self.stalled.get_or_insert_with(|| Stall::begin(patience));
+                ready!(stalled.end.as_mut().poll(cx));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
         }
-        let patience = self.patience;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
-        ready!(stalled.as_mut().poll(cx));
+    }
+
+    /// The same for a step that sends all there is.
+    fn patiently_to_the_end(&mut self, cx: &mut Context<'_>, step: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
+        self.patiently(cx, step.map_ok(|()| WRITE_BUFFER)).map_ok(drop)
+    }
+
+    /// Follows what a client of HTTP/2 has sent, and fails where it has begun what it does not finish within `header_timeout`.
+    fn in_time(&mut self, cx: &mut Context<'_>, read: Poll<io::Result<()>>, came: &[u8]) -> Poll<io::Result<()>> {
+        let Some(frames) = &mut self.frames else { return read };
+        frames.follow(came);
+        if !frames.is_open() {
+            self.late = None;
+            return read;
+        }
+        let patience = self.head_patience;
+        let late = self.late.get_or_insert_with(|| Box::pin(sleep(patience)));
+        // Polled in any case, so that it wakes this task.
+        if late.as_mut().poll(cx).is_pending() {
+            return read;
+        }
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -228,10 +270,32 @@ impl Conn {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.unsent.advance(sent);
+            if self.unsent.is_empty() {
+                self.stalled = None;
+            }
         }
         // An idle connection holds no buffer.
         self.unsent = BytesMut::new();
         Poll::Ready(Ok(()))
+    }
+}
+
+/// A client that takes less than it is sent.
+struct Stall {
+    end: Pin<Box<Sleep>>,
+    /// What it has taken since.
+    taken: usize,
+}
+
+impl Stall {
+    fn begin(patience: Duration) -> Self {
+        Self { end: Box::pin(sleep(patience)), taken: 0 }
+    }
+
+    /// What is left of it when the client has taken more.
+    fn after(self, taken: usize) -> Option<Self> {
+        let taken = self.taken + taken;
+        (taken < WRITE_BUFFER).then_some(Self { taken, ..self })
     }
 }
 
@@ -243,8 +307,10 @@ impl fmt::Debug for Conn {
 
 impl AsyncRead for Conn {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
         if self.ahead.is_empty() {
-            return Pin::new(&mut self.io).poll_read(cx, buf);
+            let read = Pin::new(&mut self.io).poll_read(cx, buf);
+            return self.in_time(cx, read, &buf.filled()[before..]);
         }
         let taken = self.ahead.len().min(buf.remaining());
         buf.put_slice(&self.ahead[..taken]);
@@ -252,7 +318,7 @@ impl AsyncRead for Conn {
         if self.ahead.is_empty() {
             self.ahead = BytesMut::new();
         }
-        Poll::Ready(Ok(()))
+        self.in_time(cx, Poll::Ready(Ok(())), &buf.filled()[before..])
     }
 }
 
@@ -288,13 +354,13 @@ impl AsyncWrite for Conn {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_send(cx))?;
         let step = Pin::new(&mut self.io).poll_flush(cx);
-        self.patiently(cx, step)
+        self.patiently_to_the_end(cx, step)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_send(cx))?;
         let step = Pin::new(&mut self.io).poll_shutdown(cx);
-        self.patiently(cx, step)
+        self.patiently_to_the_end(cx, step)
     }
 }
 

@@ -1,12 +1,15 @@
 //! One request on its way through the gateway: what Pingora's callbacks hand from one to the next.
 
+use crate::body::Progress;
 use crate::connection::Carried;
+use crate::gatekeeper::OutcomeLog;
 use crate::site::{Server, Site, Upstream};
+use crate::witness::Witness;
 use http::{StatusCode, Version};
-use pingora::Error;
 use pingora::http::RequestHeader;
+use pingora::{Error, ErrorSource, ErrorType};
 use pingora_proxy::Session;
-use pullgate_metrics::{Metrics, Outcome, PanicAt, Seen, UpstreamEnd, Used};
+use pullgate_metrics::{Outcome, PanicAt, Seen, UpstreamEnd, Used};
 use pullgate_policy::{Action, Denial, Facts, Reason, Request, RequestId, Ruling, TrustLevel};
 use rustls_pki_types::UnixTime;
 use std::sync::Arc;
@@ -19,6 +22,11 @@ pub(crate) struct Exchange {
     begun: Instant,
     begun_at: SystemTime,
     stage: Stage,
+    body: Progress,
+    /// The refusal of a request that had leave to pass, for what its body turned out to be.
+    late: Option<Denial>,
+    /// What can tell the outcome where Pingora is stopped before it does.
+    witness: Option<Witness>,
 }
 
 /// How far a request got.
@@ -51,19 +59,24 @@ struct Attempt {
 
 impl Exchange {
     pub(crate) fn new(id: RequestId) -> Self {
-        Self { id, begun: Instant::now(), begun_at: SystemTime::now(), stage: Stage::Received }
+        let (begun, begun_at, body) = (Instant::now(), SystemTime::now(), Progress::begin());
+        Self { id, begun, begun_at, stage: Stage::Received, body, late: None, witness: None }
     }
 
     /// Judges the request; from here on the exchange knows where it goes.
-    pub(crate) fn judge(&mut self, site: Arc<Site>, session: &Session, carried: &Carried, metrics: &Metrics) {
+    pub(crate) fn judge(&mut self, site: Arc<Site>, session: &Session, carried: &Carried, log: &OutcomeLog) {
+        if self.body.is_watched() {
+            self.witness = Witness::of(session, log);
+        }
         let now = self.begun_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let facts = Facts {
             connection: &carried.connection,
             request: request_of(session.req_header()),
             now: UnixTime::since_unix_epoch(now),
             id: self.id,
+            most_fields: carried.limits.head_fields,
         };
-        let ruling = metrics.survive(PanicAt::Request, || site.rules.decide(&facts)).unwrap_or_else(undecided);
+        let ruling = log.metrics.survive(PanicAt::Request, || site.rules.decide(&facts)).unwrap_or_else(undecided);
         let forward = match ruling.outcome.as_ref().map(pullgate_policy::Permit::action) {
             Ok(Action::Forward { upstream, .. }) => {
                 site.upstreams.get(*upstream).map(|group| (*upstream, group.turn()))
@@ -121,6 +134,41 @@ impl Exchange {
         }
     }
 
+    /// Notes bytes of the request's body; `ends` where they are the last.
+    pub(crate) fn body_came(&mut self, bytes: usize, ends: bool, carried: Option<&Carried>) -> pingora::Result<()> {
+        let permit = self.ruling().and_then(|ruling| ruling.outcome.as_ref().ok());
+        let (Some(permit), Some(carried)) = (permit, carried) else { return Ok(()) };
+        let most = permit.body_bytes();
+        self.body.take(bytes, ends, most, carried.limits.body).map_err(|reason| {
+            self.late = Some(reason.into());
+            Error::new_down(ErrorType::HTTPStatus(reason.status().as_u16()))
+        })
+    }
+
+    /// Notes that another attempt begins, which gets the body from its first byte.
+    pub(crate) fn restart_body(&mut self) {
+        self.body.restart();
+    }
+
+    /// Notes the reason where an exchange failed because its body came to a halt.
+    pub(crate) fn blame_body(&mut self, error: &Error) {
+        if (error.esource(), error.etype()) == (&ErrorSource::Downstream, &ErrorType::ReadTimedout) {
+            self.late = Some(Reason::BodyTimedOut.into());
+        }
+    }
+
+    /// Notes the status that the client is answered with.
+    pub(crate) fn answers(&mut self, status: StatusCode) {
+        if let Some(witness) = &mut self.witness {
+            witness.answered(status);
+        }
+    }
+
+    /// Notes that the outcome is told.
+    pub(crate) fn is_logged(&mut self) {
+        self.witness = None;
+    }
+
     /// The outcome, for metrics and log.
     pub(crate) fn outcome<'a>(
         &'a self,
@@ -128,6 +176,17 @@ impl Exchange {
         carried: &'a Carried,
         error: Option<&Error>,
     ) -> Outcome<'a> {
+        Outcome {
+            status: answered(session).map_or(0, |status| status.as_u16()),
+            error: error.map(in_words),
+            request_bytes: u64::try_from(session.body_bytes_read()).unwrap_or(u64::MAX),
+            response_bytes: u64::try_from(session.body_bytes_sent()).unwrap_or(u64::MAX),
+            ..self.outcome_so_far(session.req_header(), carried)
+        }
+    }
+
+    /// The outcome without what a session alone knows.
+    fn outcome_so_far<'a>(&'a self, header: &'a RequestHeader, carried: &'a Carried) -> Outcome<'a> {
         let judged = self.judged();
         let ruling = judged.map(|judged| &judged.ruling);
         let host = judged.and_then(|judged| Some(judged.site.rules.hosts.host(judged.ruling.host?)));
@@ -135,7 +194,7 @@ impl Exchange {
         let policies =
             host.into_iter().flat_map(|host| &host.policies).chain(route.into_iter().flat_map(|route| &route.policies));
         let judged_visitor = ruling.and_then(|ruling| ruling.visitor);
-        let denial = ruling.and_then(|ruling| ruling.outcome.as_ref().err());
+        let denial = ruling.and_then(|ruling| ruling.outcome.as_ref().err()).or(self.late.as_ref());
         let mut asked: Vec<&str> = Vec::new();
         // With visitor and route known, the policies were reached.
         if judged_visitor.is_some() && route.is_some() {
@@ -145,7 +204,6 @@ impl Exchange {
                 asked.truncate(at + 1);
             }
         }
-        let header = session.req_header();
         Outcome {
             connection: &carried.connection,
             seen: Some(seen(header)),
@@ -156,16 +214,16 @@ impl Exchange {
             observed: ruling.map_or(&[], |ruling| &ruling.observed),
             visitor: judged_visitor,
             trust: ruling.map_or(TrustLevel::None, |ruling| ruling.trust),
-            status: answered(session).map_or(0, |status| status.as_u16()),
-            error: error.map(in_words),
+            status: 0,
+            error: None,
             passed_over: self.passed_over(),
             upstream: self.used(),
             id: self.id,
             generation: judged.map_or(0, |judged| judged.site.generation),
             started: self.begun_at,
             duration: self.begun.elapsed(),
-            request_bytes: u64::try_from(session.body_bytes_read()).unwrap_or(u64::MAX),
-            response_bytes: u64::try_from(session.body_bytes_sent()).unwrap_or(u64::MAX),
+            request_bytes: self.body.received(),
+            response_bytes: 0,
         }
     }
 
@@ -184,6 +242,18 @@ impl Exchange {
             Some(Used { upstream: upstream.name(), server: &server.label, end: *end })
         })
         .collect()
+    }
+}
+
+impl Drop for Exchange {
+    /// Tells the outcome of a stream that was given up, which Pingora has no callback for. What a panic ends is told by whoever survives it.
+    fn drop(&mut self) {
+        let Some(witness) = self.witness.take().filter(|_| !std::thread::panicking()) else { return };
+        self.ended(UpstreamEnd::Abandoned);
+        if self.body.is_over() {
+            self.late = Some(Reason::BodyTimedOut.into());
+        }
+        witness.tell(|header, carried| self.outcome_so_far(header, carried));
     }
 }
 

@@ -5,6 +5,7 @@ use crate::connection::Carried;
 use crate::exchange::{Exchange, answered, judged_target};
 use crate::site::Sites;
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, UPGRADE};
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use log::warn;
@@ -20,6 +21,8 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Stands between Pingora and the rules.
 pub(crate) struct Gatekeeper {
@@ -69,9 +72,9 @@ impl ProxyHttp for Gatekeeper {
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
         let carried = Carried::of(session.digest()).ok_or_else(no_facts)?;
-        carried.mark_judged();
-        exchange.judge(self.sites.current(), session, carried, &self.log.metrics);
-        if exchange.ends_connection() {
+        let goes_on = carried.mark_judged();
+        exchange.judge(self.sites.current(), session, carried, &self.log);
+        if exchange.ends_connection() || !goes_on {
             carried.end();
             session.set_keepalive(None);
         }
@@ -101,6 +104,19 @@ impl ProxyHttp for Gatekeeper {
         prepare(request, exchange)
     }
 
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        ends: bool,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        if session.was_upgraded() {
+            return Ok(());
+        }
+        exchange.body_came(body.as_ref().map_or(0, Bytes::len), ends, Carried::of(session.digest()))
+    }
+
     async fn response_filter(
         &self,
         session: &mut Session,
@@ -111,6 +127,7 @@ impl ProxyHttp for Gatekeeper {
             let idle = Carried::of(session.digest()).map(|carried| carried.limits.idle);
             session.as_downstream_mut().set_read_timeout(idle);
         }
+        exchange.answers(response.status);
         if *self.drain.borrow() {
             session.set_keepalive(None);
         }
@@ -136,6 +153,7 @@ impl ProxyHttp for Gatekeeper {
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
         exchange.ended(end_of(error));
+        exchange.blame_body(error);
         let code = match status_of(error) {
             Some(status) if answered(session).is_none() => fail(session, status).await,
             Some(status) => status.as_u16(),
@@ -153,6 +171,7 @@ impl ProxyHttp for Gatekeeper {
         if let Some(error) = error {
             exchange.ended(end_of(error));
         }
+        exchange.is_logged();
         let session: &Session = session;
         if let Some(carried) = Carried::of(session.digest()) {
             self.log.record(&exchange.outcome(session, carried, error));
@@ -181,6 +200,9 @@ fn answer_here(exchange: &Exchange) -> Option<OwnAnswer> {
     }
 }
 
+/// How long a client may take to read an answer that comes while it sends.
+const PARTING: Duration = Duration::from_secs(1);
+
 /// Answers and leaves the connection open where neither the request's body stands in the way nor a fault of our own.
 async fn answer(
     session: &mut Session,
@@ -188,7 +210,8 @@ async fn answer(
     location: Option<HeaderValue>,
     edits: &HeaderEdits,
 ) -> Result<()> {
-    if !session.as_downstream_mut().is_body_done() || status == StatusCode::INTERNAL_SERVER_ERROR {
+    let sends_on = !session.as_downstream_mut().is_body_done();
+    if sends_on || status == StatusCode::INTERNAL_SERVER_ERROR {
         session.set_keepalive(None);
     }
     let (mut head, body) = fixed(status, location)?;
@@ -197,6 +220,12 @@ async fn answer(
     session.write_response_header(Box::new(head), headers_only).await?;
     if !headers_only {
         session.write_response_body(Some(body), true).await?;
+    }
+    if sends_on && !session.is_http2() {
+        // A socket that is closed with unread bytes sends a reset, which overtakes the answer.
+        let rest = async { while let Ok(Some(_)) = session.as_downstream_mut().read_request_body().await {} };
+        // However it ends, the connection is over.
+        let _ = timeout(PARTING, rest).await;
     }
     Ok(())
 }
@@ -215,6 +244,7 @@ async fn fail(session: &mut Session, status: StatusCode) -> u16 {
 /// Makes the judged request out of the received one.
 fn prepare(request: &mut RequestHeader, exchange: &mut Exchange) -> Result<()> {
     exchange.ended(UpstreamEnd::Answered);
+    exchange.restart_body();
     let permit = exchange.ruling().and_then(|ruling| ruling.outcome.as_ref().ok());
     let Some(Action::Forward { target, edits, .. }) = permit.map(pullgate_policy::Permit::action) else {
         return Error::e_explain(ErrorType::InternalError, "no permit");

@@ -2,12 +2,15 @@
 //! request, a denial a response.
 
 mod answer;
+mod body;
 mod connection;
 mod exchange;
+mod frames;
 mod gatekeeper;
 mod limits;
 mod serve;
 mod site;
+mod witness;
 
 pub use limits::HttpLimits;
 pub use serve::{Http, HttpSettings};

@@ -13,4 +13,12 @@ pub struct HttpLimits {
     pub write: Duration,
     /// Between two requests.
     pub idle: Duration,
+    /// Bytes of a head; with HTTP/2, of its decoded fields.
+    pub head_bytes: usize,
+    /// Fields of a head.
+    pub head_fields: usize,
+    /// Streams that a client may have open on one HTTP/2 connection.
+    pub streams: u32,
+    /// Requests after which the connection ends.
+    pub requests: Option<u64>,
 }

@@ -1,6 +1,7 @@
 //! Connections into Pingora: HTTP/1.1 head by head, HTTP/2 as a whole.
 
 use crate::answer::raw;
+use crate::body::Watch;
 use crate::connection::{Carried, Conn, NoHead, Turn};
 use crate::exchange::refused_head;
 use crate::gatekeeper::{Gatekeeper, OutcomeLog, RequestIds};
@@ -19,7 +20,6 @@ use pullgate_metrics::{AccessLog, Metrics, Outcome, PanicAt};
 use pullgate_policy::{Denial, Reason};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -75,15 +75,9 @@ impl fmt::Debug for Http {
 /// Tries that Pingora's own counter allows; the exchange stops earlier, when every server was tried once.
 const MOST_TRIES: usize = 64;
 
-/// Streams on one HTTP/2 connection: what Cloudflare opens at most.
-const STREAMS: u32 = 200;
-
 /// Flow-control windows: an upload must not wait for a round trip every 64 KiB.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
-
-/// Decoded header list of HTTP/2: Cloudflare's own limit.
-const HEADER_LIST: u32 = 128 * 1024;
 
 impl Http {
     /// Sets up the proxy. When `drain` turns true, connections end after the request they are in.
@@ -163,7 +157,7 @@ impl Http {
         let Some(carried) = Carried::within(&digest) else { return };
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(limits.idle);
-        let front = Arc::new(Http2Front { inner: Arc::clone(&self.inner), options, write: limits.write });
+        let front = Arc::new(Http2Front { inner: Arc::clone(&self.inner), options, limits });
         let (ending, mut ended, mut drain) = (carried.ending(), carried.ending(), self.drain.clone());
         let serving = front.process_new(Box::new(conn), &ending);
         let mut serving = std::pin::pin!(serving);
@@ -196,7 +190,7 @@ impl Reception for Http {
 struct Http2Front {
     inner: Arc<Inner>,
     options: HttpServerOptions,
-    write: Duration,
+    limits: HttpLimits,
 }
 
 #[async_trait]
@@ -206,9 +200,17 @@ impl HttpServerApp for Http2Front {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        session.set_write_timeout(Some(self.write));
+        session.set_write_timeout(Some(self.limits.write));
         let digest = session.digest().and_then(|digest| digest.proxy_digest.clone());
+        let has_body = !session.is_body_done();
         let serving = self.inner.proxy.process_new_http(session, shutdown);
+        let serving = async {
+            if !has_body {
+                return serving.await;
+            }
+            // Pingora waits for the bytes of a body without end. Dropping what serves it resets the stream, and cuts the upstream.
+            Watch::new().over(serving, self.limits.body).await.flatten()
+        };
         let served = self.inner.log.metrics.survive_all(PanicAt::Request, serving).await;
         if let (None, Some(carried)) = (&served, digest.as_deref().and_then(Carried::within)) {
             self.inner.broke_off(carried);
@@ -218,8 +220,8 @@ impl HttpServerApp for Http2Front {
 
     fn h2_options(&self) -> Option<H2Options> {
         let mut options = default_h2_options();
-        options.max_concurrent_streams(STREAMS);
-        options.max_header_list_size(HEADER_LIST);
+        options.max_concurrent_streams(self.limits.streams);
+        options.max_header_list_size(u32::try_from(self.limits.head_bytes).unwrap_or(u32::MAX));
         options.initial_window_size(STREAM_WINDOW);
         options.initial_connection_window_size(CONNECTION_WINDOW);
         Some(options)

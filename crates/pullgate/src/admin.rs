@@ -3,6 +3,7 @@
 use crate::heartbeat::Heartbeat;
 use crate::ranges::{RANGES, Ranges};
 use crate::reload::Succession;
+use crate::spare::Spare;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE};
@@ -32,11 +33,18 @@ pub(crate) async fn serve(
     succession: Arc<Succession>,
     heartbeat: Arc<Heartbeat>,
 ) {
+    let spare = Arc::new(Spare::default());
+    spare.refill();
     loop {
         let Ok((io, _)) = listener.accept().await else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
+            // At once, before anybody else takes what is given away here.
+            if !spare.give() {
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
             continue;
         };
+        spare.refill();
+        let spare = Arc::clone(&spare);
         let (metrics, ready) = (metrics.clone(), ready.clone());
         let (succession, heartbeat) = (Arc::clone(&succession), Arc::clone(&heartbeat));
         tokio::spawn(async move {
@@ -49,6 +57,8 @@ pub(crate) async fn serve(
             if let Err(error) = server.serve_connection(TokioIo::new(io), service).await {
                 debug!("admin connection: {error}");
             }
+            // The socket is closed by now: what it leaves is kept for the next one.
+            spare.refill();
         });
     }
 }

@@ -17,6 +17,7 @@ mod running;
 mod signals;
 mod snapshot;
 mod sockets;
+mod spare;
 mod state_dir;
 mod systemd;
 mod threads;

@@ -13,6 +13,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 
 /// What door and proxy see of one generation.
@@ -118,11 +119,11 @@ impl Snapshot {
         if cloudflare == rules.admissions.cloudflare {
             return None;
         }
-        let listeners = rules.admissions.listeners.clone();
+        let admissions = Admissions { cloudflare, ..(*rules.admissions).clone() };
         let rules = Arc::new(Rules {
             hosts: Arc::clone(&rules.hosts),
             listener_hosts: rules.listener_hosts.clone(),
-            admissions: Arc::new(Admissions { cloudflare, listeners }),
+            admissions: Arc::new(admissions),
         });
         let gate =
             Gate { rules: Arc::clone(&rules), tls: Arc::clone(&self.gate.tls), entrances: self.gate.entrances.clone() };
@@ -271,7 +272,9 @@ fn admissions(cloudflare: Networks, listeners: &[Listener], before: Option<&Snap
         Sources::Networks(networks) => Admission::Networks(networks.clone()),
     };
     let by_name = |listener: &Listener| (Arc::clone(&listener.name), admission(&listener.sources));
-    let now = Admissions { cloudflare, listeners: listeners.iter().map(by_name).collect() };
+    let believed = |listener: &Listener| Some((Arc::clone(&listener.name), listener.proxy_protocol.clone()?));
+    let balancers = listeners.iter().filter_map(believed).collect();
+    let now = Admissions { cloudflare, listeners: listeners.iter().map(by_name).collect(), balancers };
     match before.map(|before| &before.gate.rules.admissions) {
         Some(before) if **before == now => Arc::clone(before),
         _ => Arc::new(now),
@@ -298,6 +301,8 @@ fn upstream(group: pullgate_config::Upstream) -> Result<Upstream, SnapshotError>
 fn entrances(listeners: &[Listener]) -> HashMap<Arc<str>, Arc<Entrance>> {
     let of = |listener: &Listener| Entrance {
         tls: listener.protocol == Protocol::Https,
+        connections: listener.limits.connections.get(),
+        connections_per_source: listener.limits.connections_per_source.map(NonZeroUsize::get),
         handshake_timeout: listener.limits.handshake_timeout,
     };
     listeners.iter().map(|listener| (Arc::clone(&listener.name), Arc::new(of(listener)))).collect()
@@ -310,6 +315,10 @@ fn http_limits(listeners: &[Listener]) -> HashMap<Arc<str>, HttpLimits> {
         body: listener.limits.body_timeout,
         write: listener.limits.write_timeout,
         idle: listener.limits.idle_timeout,
+        head_bytes: usize::try_from(listener.limits.header_bytes).unwrap_or(usize::MAX),
+        head_fields: usize::try_from(listener.limits.header_count).unwrap_or(usize::MAX),
+        streams: listener.limits.http2_streams,
+        requests: listener.limits.requests_per_connection.map(NonZeroU64::get),
     };
     listeners.iter().map(|listener| (Arc::clone(&listener.name), of(listener))).collect()
 }

@@ -231,7 +231,9 @@ async fn a_body_of_a_gibibyte_is_streamed_in_flat_memory() {
     let props = Props::new();
     let origin = Origin::start().await;
     let [https, admin] = free_ports();
-    let running = Running::start(&props.write(&recipe(https, admin), &origin.address().to_string()));
+    let mut recipe = recipe(https, admin);
+    recipe.hosts = recipe.hosts.replacen("    routes:", "    request: {body_bytes: 1GiB}\n    routes:", 1);
+    let running = Running::start(&props.write(&recipe, &origin.address().to_string()));
     let (id, admin) = (running.0.id(), format!("127.0.0.1:{admin}"));
     assert!(eventually(|| pullgate(&["healthcheck", "--address", &admin]).status.success()).await);
     let (from, at) = (Some(cloudflare()), format!("127.0.0.1:{https}").parse().unwrap());

@@ -3,11 +3,11 @@
 use super::listeners::{Exposure, Shown};
 use super::origin_pull::{self, Trusts};
 use super::upstreams::Names;
-use super::{certificate, headers, label, policies, routes, visitor};
+use super::{certificate, headers, label, policies, request, routes, visitor};
 use crate::entry::{Entry, Unique};
 use crate::loading::{Fault, Read};
 use crate::model::Host;
-use crate::section::{Inert, Section};
+use crate::section::Section;
 use pullgate_policy::hosts::{HostName, HostPattern};
 use pullgate_policy::{self as policy};
 
@@ -49,14 +49,16 @@ fn host(section: &mut Section<'_>, neighbours: &mut Neighbours<'_>) -> Read<Host
     let response_headers = section.subsection("response_headers", |section| headers::read(section, &headers::TELLTALE));
     let mut labels = Unique::new("the policy label");
     let policies = section.or("policies", Vec::new(), |list| policies::read(list, &mut labels));
-    let routes = section.required("routes", |list| routes::read(list, neighbours.upstreams, &labels));
-    section.later(&[("request", Inert::Nothing)]);
+    let request = section.subsection("request", request::read);
+    let methods = request.as_ref().ok().map(|request| request.methods.as_slice());
+    let routes = section.required("routes", |list| routes::read(list, neighbours.upstreams, &labels, methods));
     let rule = policy::Host {
         name: name?,
         hostnames: hostnames?,
         default: default?,
         origin_pull: origin_pull?,
         visitor: visitor?,
+        request: request?,
         headers: headers?,
         response_headers: response_headers?,
         policies: policies?,

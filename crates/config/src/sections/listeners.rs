@@ -1,17 +1,15 @@
 //! Section `listeners`.
 
-use super::{child, kernel_filter, label, networks, unknown};
-use crate::duration;
+use super::{child, kernel_filter, label, limits, networks, unknown};
 use crate::entry::{Entry, Unique};
 use crate::loading::{Fault, Read};
-use crate::model::{KernelFilter, Limits, ListenAddress, Listener, Protocol, ServedHosts, Sources};
-use crate::section::{Inert, NOT_YET, Section};
+use crate::model::{KernelFilter, ListenAddress, Listener, Protocol, ServedHosts, Sources};
+use crate::section::{NOT_YET, Section};
 use crate::yaml::{Content, Node};
 use pullgate_policy::Networks;
 use pullgate_policy::hosts::HostName;
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 /// Which listeners show which hosts, as far as that could be read: what decides whether a host needs a certificate.
 #[derive(Debug, Default)]
@@ -109,11 +107,14 @@ fn listener(
     exposure.0.push((protocol.ok(), hosts.as_ref().ok().cloned()));
     let ipv6_only = section.or("ipv6_only", false, |entry| ipv6_only(entry, address.as_ref().ok()));
     let sources = section.or("sources", Sources::Cloudflare, sources);
-    let filtered = sources.as_ref().ok().zip(address.as_ref().ok());
+    let proxy_protocol = section.optional("proxy_protocol", |entry| entry.section(proxy_protocol));
+    let balancers = proxy_protocol.as_ref().ok().and_then(Option::as_ref);
+    let announced = balancers.map(|balancers| Sources::Networks(balancers.clone()));
+    // With a PROXY header in front, the packets are the balancers'.
+    let filtered = announced.as_ref().or(sources.as_ref().ok()).zip(address.as_ref().ok());
     let kernel_filter =
         section.or("kernel_filter", KernelFilter::Auto, |entry| kernel_filter::read(entry, filtered, cloudflare));
-    let limits = section.subsection("limits", limits);
-    section.later(&[("proxy_protocol", Inert::Null)]);
+    let limits = section.subsection("limits", limits::read);
     Ok(Listener {
         name: name?.into(),
         address: address?,
@@ -122,6 +123,7 @@ fn listener(
         ipv6_only: ipv6_only?,
         sources: sources?,
         kernel_filter: kernel_filter?,
+        proxy_protocol: proxy_protocol?,
         limits: limits?,
     })
 }
@@ -203,22 +205,7 @@ fn sources(entry: &Entry<'_>) -> Read<Sources> {
     }
 }
 
-fn limits(section: &mut Section<'_>) -> Read<Limits> {
-    let mut timeout =
-        |key, seconds| section.or(key, Duration::from_secs(seconds), |entry| entry.written(duration::timeout));
-    let handshake_timeout = timeout("handshake_timeout", 10);
-    let header_timeout = timeout("header_timeout", 10);
-    let body_timeout = timeout("body_timeout", 60);
-    let write_timeout = timeout("write_timeout", 60);
-    // Cloudflare keeps idle connections 900 s: longer than that, and it is the edge that closes first.
-    let idle_timeout = timeout("idle_timeout", 920);
-    section.later(&[("connections_per_source", Inert::Null), ("requests_per_connection", Inert::Null)]);
-    section.later(&["connections", "header_bytes", "header_count", "http2_streams"].map(|key| (key, Inert::Nothing)));
-    Ok(Limits {
-        handshake_timeout: handshake_timeout?,
-        header_timeout: header_timeout?,
-        body_timeout: body_timeout?,
-        write_timeout: write_timeout?,
-        idle_timeout: idle_timeout?,
-    })
+/// Whose PROXY header is believed.
+fn proxy_protocol(section: &mut Section<'_>) -> Read<Networks> {
+    section.required("from", |entry| entry.full_list("a network", networks::network)).map(Networks::new)
 }

@@ -12,35 +12,43 @@ use pullgate_policy::routes::{PathPattern, Route, RouteAction, RouteProtocol};
 use pullgate_policy::template::Template;
 use std::collections::HashMap;
 
-pub(super) fn read(list: &Entry<'_>, upstreams: &Names, labels: &Unique) -> Read<Vec<Route>> {
-    let mut names = Unique::new("the route name");
-    let mut taken = Taken::default();
+/// `methods` are those that the host takes at all; none where that could not be read.
+pub(super) fn read(
+    list: &Entry<'_>,
+    upstreams: &Names,
+    labels: &Unique,
+    methods: Option<&[Method]>,
+) -> Read<Vec<Route>> {
+    let mut neighbours =
+        Neighbours { upstreams, methods, names: Unique::new("the route name"), taken: Taken::default() };
     list.full_list("at least one route", |entry| {
-        entry.section(|section| route(section, upstreams, &mut labels.clone(), &mut names, &mut taken))
+        entry.section(|section| route(section, &mut labels.clone(), &mut neighbours))
     })
 }
 
-fn route(
-    section: &mut Section<'_>,
-    upstreams: &Names,
-    labels: &mut Unique,
-    names: &mut Unique,
-    taken: &mut Taken,
-) -> Read<Route> {
+/// What the routes have to agree on with one another, and with their host.
+struct Neighbours<'a> {
+    upstreams: &'a Names,
+    methods: Option<&'a [Method]>,
+    names: Unique,
+    taken: Taken,
+}
+
+fn route(section: &mut Section<'_>, labels: &mut Unique, neighbours: &mut Neighbours<'_>) -> Read<Route> {
     let name = section.required("name", |entry| {
         let name = entry.parsed(label)?;
-        names.claim(entry, &name)?;
+        neighbours.names.claim(entry, &name)?;
         Ok(name)
     });
     let path = section
         .or("path", PathPattern::Prefix(String::new()), |entry| entry.written(|text| text.parse().map_err(Fault::new)));
-    let methods = section.optional("methods", methods);
+    let methods = section.optional("methods", |entry| methods(entry, neighbours.methods));
     let protocol = section.optional("protocol", |entry| entry.typed::<Protocol>().map(protocol));
     let free = match (&path, &methods, &protocol) {
-        (Ok(path), Ok(methods), Ok(protocol)) => taken.claim(section, path, methods.as_deref(), *protocol),
+        (Ok(path), Ok(methods), Ok(protocol)) => neighbours.taken.claim(section, path, methods.as_deref(), *protocol),
         _ => Ok(()),
     };
-    let action = action(section, upstreams);
+    let action = action(section, neighbours.upstreams);
     let policies = section.or("policies", Vec::new(), |list| policies::read(list, labels));
     section.later(&[("timeouts", Inert::Nothing), ("cache", Inert::Null)]);
     free?;
@@ -61,9 +69,21 @@ fn protocol(protocol: Protocol) -> RouteProtocol {
     }
 }
 
-fn methods(entry: &Entry<'_>) -> Read<Vec<Method>> {
+fn methods(entry: &Entry<'_>, host: Option<&[Method]>) -> Read<Vec<Method>> {
+    let methods = method_list(entry, "a method; without `methods` the route takes them all")?;
+    match methods.iter().find(|method| host.is_some_and(|host| !host.contains(method))) {
+        None => Ok(methods),
+        Some(method) => {
+            let fault = Fault::new(format!("the host refuses {method} before any route is asked"));
+            Err(entry.wrong(fault.help(format!("list {method} in `request.methods` of the host"))))
+        }
+    }
+}
+
+/// A list of methods, each there once; `needed` says what of.
+pub(super) fn method_list(entry: &Entry<'_>, needed: &str) -> Read<Vec<Method>> {
     let mut names = Unique::new("the method");
-    entry.full_list("a method; without `methods` the route takes them all", |item| {
+    entry.full_list(needed, |item| {
         let method = item.written(method)?;
         names.claim(item, method.as_str())?;
         Ok(method)

@@ -39,8 +39,9 @@ fn the_least_file_gets_the_defaults_of_the_reference() {
     assert_eq!(cloudflare, Cloudflare { source: RangesSource::Api(feed), list, extra: vec![] });
     assert_eq!(tls, Tls { tls12: true, tls13: true, http2: true });
 
-    let [Listener { name, address, hosts: served, protocol, ipv6_only, sources, kernel_filter, limits }] =
-        listeners.as_slice()
+    let [
+        Listener { name, address, hosts: served, protocol, ipv6_only, sources, kernel_filter, proxy_protocol, limits },
+    ] = listeners.as_slice()
     else {
         panic!("{listeners:?}")
     };
@@ -50,7 +51,21 @@ fn the_least_file_gets_the_defaults_of_the_reference() {
     assert_eq!(*sources, Sources::Cloudflare);
     let (handshake_timeout, header_timeout) = (seconds(10), seconds(10));
     let (body_timeout, write_timeout, idle_timeout) = (seconds(60), seconds(60), seconds(920));
-    assert_eq!(*limits, Limits { handshake_timeout, header_timeout, body_timeout, write_timeout, idle_timeout });
+    assert_eq!(*proxy_protocol, None);
+    let of_the_reference = Limits {
+        connections: 16384.try_into().unwrap(),
+        connections_per_source: None,
+        handshake_timeout,
+        header_timeout,
+        body_timeout,
+        write_timeout,
+        idle_timeout,
+        header_bytes: 131_072,
+        header_count: 256,
+        http2_streams: 200,
+        requests_per_connection: None,
+    };
+    assert_eq!(*limits, of_the_reference);
 
     let [Host { rule, certificates }] = hosts.as_slice() else { panic!("{hosts:?}") };
     let [certificate] = certificates.as_slice() else { panic!("{certificates:?}") };
@@ -58,6 +73,8 @@ fn the_least_file_gets_the_defaults_of_the_reference() {
     assert_eq!((certificate.chain.as_slice(), certificate.key.as_slice()), (&b"chain 1 until 2027"[..], &b"key 1"[..]));
     assert!(!rule.default && matches!(rule.origin_pull, OriginPull::Require(_)));
     assert_eq!((rule.visitor.address_header.as_str(), rule.visitor.missing), ("cf-connecting-ip", Missing::Refuse));
+    assert_eq!(rule.request.body_bytes, 104_857_600);
+    assert_eq!(rule.request.methods, ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
     assert!(rule.headers.set.is_empty() && rule.headers.remove.is_empty() && rule.policies.is_empty());
     assert_eq!(rule.response_headers.remove, ["server", "x-powered-by"]);
     assert_eq!(rule.routes[0].path, PathPattern::Prefix(String::new()));
@@ -88,7 +105,16 @@ fn every_key_of_this_version_arrives() {
     assert_eq!((&https.address, https.ipv6_only), (&opened("[::]:8443"), true));
     assert_eq!(https.hosts, ServedHosts::Only(vec![HostName::new("shop"), HostName::new("api")]));
     assert_eq!(https.limits.write_timeout, Duration::from_millis(250));
-    let Limits { handshake_timeout, header_timeout, body_timeout, write_timeout: _, idle_timeout } = https.limits;
+    let Limits { handshake_timeout, header_timeout, body_timeout, idle_timeout, header_bytes, header_count, .. } =
+        https.limits;
+    let Limits { connections, connections_per_source, http2_streams, requests_per_connection, .. } = https.limits;
+    assert_eq!((connections.get(), connections_per_source.map(std::num::NonZeroUsize::get)), (1000, Some(10)));
+    assert_eq!((header_bytes, header_count, http2_streams), (65_536, 100, 50));
+    assert_eq!(requests_per_connection.map(std::num::NonZeroU64::get), Some(5000));
+    assert_eq!(
+        (&https.proxy_protocol, &http.proxy_protocol),
+        (&Some(networks(&["10.1.0.0/16", "fd01::1/128"])), &None)
+    );
     assert_eq!([handshake_timeout, header_timeout, body_timeout, idle_timeout], [1, 2, 3, 300].map(seconds));
     assert_eq!((http.protocol, &http.hosts), (Protocol::Http, &ServedHosts::All));
     assert_eq!(http.sources, Sources::Networks(networks(&["10.0.0.0/8", "fd00::/8"])));
@@ -106,6 +132,7 @@ fn hosts_become_rules() {
     assert_eq!(rule.hostnames, [exact, HostPattern::Wildcard(".shop.example.com".into())]);
     assert!(rule.default && !api.rule.default);
     assert_eq!((rule.visitor.address_header.as_str(), rule.visitor.missing), ("true-client-ip", Missing::Source));
+    assert_eq!((rule.request.body_bytes, rule.request.methods.len()), (2_097_152, 3));
     let names: Vec<_> = rule.headers.set.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["x-visitor", "x-static"]);
     assert!(matches!(rule.headers.set[0].1, Template::Parts(_)));

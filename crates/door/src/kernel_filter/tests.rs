@@ -154,12 +154,13 @@ struct OneGate(Arc<Gate>);
 impl OneGate {
     fn new() -> Arc<Self> {
         let listeners = HashMap::from([("test".into(), Admission::Networks(networks(&["127.0.5.0/24"])))]);
-        let admissions = Arc::new(Admissions { cloudflare: Networks::none(), listeners });
+        let admissions = Arc::new(Admissions { cloudflare: Networks::none(), listeners, ..Admissions::default() });
         let hosts = HostTable::new(Vec::new()).unwrap();
-        let rules = Arc::new(Rules { hosts, listener_hosts: HashMap::new(), admissions });
-        let entrance = Entrance { tls: false, handshake_timeout: PATIENCE };
+        let rules = Arc::new(Rules { hosts: Arc::new(hosts), listener_hosts: HashMap::new(), admissions });
+        let entrance =
+            Entrance { tls: false, connections: 100, connections_per_source: None, handshake_timeout: PATIENCE };
         let entrances = HashMap::from([("test".into(), Arc::new(entrance))]);
-        Arc::new(Self(Arc::new(Gate { rules, tls: Vec::new(), entrances })))
+        Arc::new(Self(Arc::new(Gate { rules, tls: Vec::new().into(), entrances })))
     }
 }
 

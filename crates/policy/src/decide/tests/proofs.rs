@@ -259,7 +259,11 @@ fn the_newest_verdicts_are_remembered() {
 fn a_source_counts_as_it_is_admitted_now() {
     let admitted = |admission: Option<Admission>| {
         let listeners = admission.map(|admission| ("https".into(), admission)).into_iter().collect();
-        let admissions = Admissions { cloudflare: Networks::new(vec!["173.245.48.0/20".parse().unwrap()]), listeners };
+        let admissions = Admissions {
+            cloudflare: Networks::new(vec!["173.245.48.0/20".parse().unwrap()]),
+            listeners,
+            balancers: HashMap::new(),
+        };
         Rules { admissions: Arc::new(admissions), ..rules(vec![shop()]) }
     };
     let strange = || Networks::new(vec!["192.0.2.0/24".parse().unwrap()]);
