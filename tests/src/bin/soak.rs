@@ -70,8 +70,8 @@ async fn run(part: Part, arguments: &Arguments, binary: &Path) -> Vec<Figure> {
         }
         Part::Strangers => {
             let mut figures = Vec::new();
-            for listener in ["kernel_filter: off, ", "kernel_filter: require, "] {
-                let full = Strangers::full(Setting { listener, ..Setting::default() });
+            for kernel_filter in ["off", "require"] {
+                let full = Strangers::full(Setting { kernel_filter, ..Setting::default() });
                 let plan = Strangers { attempts: full.attempts / divide, ..full };
                 figures.extend(plan.run(binary).await.figures(plan.setting));
             }

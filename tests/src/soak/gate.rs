@@ -32,12 +32,19 @@ pub struct Target {
 }
 
 /// What differs between the parts of the soak.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Setting {
-    /// More keys of the listener, each with a comma behind it.
-    pub listener: &'static str,
+    /// The listener's `kernel_filter`.
+    pub kernel_filter: &'static str,
     /// The listener's limits.
     pub limits: &'static str,
+}
+
+impl Default for Setting {
+    /// No filter in the kernel, so that what reaches the process can be counted; the limits of the product.
+    fn default() -> Self {
+        Self { kernel_filter: "off", limits: "" }
+    }
 }
 
 /// A running gateway. It is killed when the value is dropped.
@@ -235,7 +242,7 @@ fn configuration([https, late_https, admin]: [u16; 3], backend: SocketAddr, sett
     } else {
         Default::default()
     };
-    let Setting { listener, limits } = setting;
+    let Setting { kernel_filter, limits } = setting;
     format!(
         "version: 1
 runtime: {{drain: 20s, state_dir: state}}
@@ -243,7 +250,7 @@ admin: {{address: '127.0.0.1:{admin}'}}
 log: {{level: info, access: access.log}}
 cloudflare: {{ranges: {{extra: [127.0.1.0/24{range}]}}}}
 listeners:
-  - {{name: https, address: '127.0.0.1:{https}', {listener} limits: {{{limits}}}}}
+  - {{name: https, address: '127.0.0.1:{https}', kernel_filter: {kernel_filter}, limits: {{{limits}}}}}
 {late_listener}hosts:
 {}{late}upstreams:
   shop: {{servers: ['{backend}'], timeouts: {{idle: 5s}}}}

@@ -147,8 +147,7 @@ impl Attacked {
     #[must_use]
     pub fn figures(&self, setting: Setting) -> Vec<Figure> {
         let Self { attempts, seen, idle, under_attack, served, faults, examples } = self;
-        let filter = if setting.listener.contains("require") { "kernel filter on" } else { "kernel filter off" };
-        let name = format!("{attempts} strangers, {filter}");
+        let name = format!("{attempts} strangers, kernel_filter: {}", setting.kernel_filter);
         let times = f64::from(*under_attack) / f64::from(*idle).max(1.0);
         let mut figures = vec![
             figure(

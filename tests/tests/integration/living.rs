@@ -35,20 +35,20 @@ async fn slow_clients_are_held_without_harm_and_cut_in_time() {
 /// Five hundred idle connections of each protocol: all stand, and none costs much.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_connections_are_cheap() {
-    const MOST: [u64; 2] = [32 * 1024, 72 * 1024];
+    const MOST: [u64; 2] = [40 * 1024, 72 * 1024];
     let idled = Idle { count: 500 }.run(&binary()).await;
     assert_eq!(idled.held, 500, "{idled:?}");
     assert!(idled.ours[0] < MOST[0] && idled.ours[1] < MOST[1], "{idled:?}");
 }
 
-/// Two thousand strangers, met by the process or by the kernel: every one is turned away, and a good client notices nothing.
+/// Two thousand strangers: every one is turned away, by the process or by the kernel before it, and a good client notices nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strangers_do_no_harm() {
-    for (listener, seen) in [("kernel_filter: off, ", 2_000), ("kernel_filter: require, ", 0)] {
-        let setting = Setting { listener, ..Setting::default() };
+    for (kernel_filter, seen) in [("off", 2_000), ("require", 0)] {
+        let setting = Setting { kernel_filter, ..Setting::default() };
         let plan = Strangers { attempts: 2_000, rate: 2_000.0, windows: 1, setting };
         let attacked = plan.run(&binary()).await;
         assert_eq!((attacked.attempts, attacked.seen, attacked.faults), (2_000, seen, 0), "{attacked:#?}");
-        assert!(attacked.served >= 100, "{attacked:#?}");
+        assert!(attacked.served >= 200, "{attacked:#?}");
     }
 }
