@@ -165,6 +165,11 @@ impl KernelFilter {
         kept.standing = Standing::Missing;
     }
 
+    /// Whether it stands.
+    pub fn is_active(&self) -> bool {
+        matches!(self.lock().standing, Standing::Active(_))
+    }
+
     /// Looks at the socket.
     pub fn figures(&self) -> FilterFigures {
         let mut kept = self.lock();

@@ -46,6 +46,10 @@ pub enum DemoError {
     NoListener,
 }
 
+/// curl's exit code where nobody answered.
+const CURL_TIMED_OUT: i32 = 28;
+
+const LISTENER: &str = "https";
 const HOSTNAME: &str = "shop.example.com";
 const CLOUDFLARE: &str = "127.0.1.1";
 const STRANGER: &str = "127.0.2.1";
@@ -67,6 +71,8 @@ enum Expected {
     Served,
     /// No HTTP answer, and nothing at the origin.
     TurnedAway(&'static str),
+    /// Not even a connection, where the kernel takes a filter.
+    Dropped,
 }
 
 const SCENES: [Scene; 5] = [
@@ -92,7 +98,7 @@ const SCENES: [Scene; 5] = [
         hostname: HOSTNAME,
         certificate: true,
         headers: &["CF-Connecting-IP: 203.0.113.7"],
-        expected: Expected::TurnedAway("the connection is closed before a byte of TLS is read"),
+        expected: Expected::Dropped,
     },
     Scene {
         title: "A hostname that nobody configured",
@@ -130,7 +136,7 @@ impl Demo {
         let file = folder.path().join("pullgate.yaml");
         std::fs::write(&file, configuration(origin.address))?;
         let gateway = Gateway::start(load(&file)?.config, &System::beside(&file))?;
-        let listener = gateway.address("https").ok_or(DemoError::NoListener)?;
+        let listener = gateway.address(LISTENER).ok_or(DemoError::NoListener)?;
         Ok(Self { folder, pki, origin, gateway, listener })
     }
 
@@ -157,12 +163,7 @@ impl Demo {
         let output = Command::new("curl").args(self.arguments(scene)).output().map_err(DemoError::NoCurl)?;
         let reached = self.origin.requests() - before;
         let seen = if reached > 0 { self.origin.last() } else { None };
-        let right = match scene.expected {
-            Expected::Served => {
-                output.status.success() && reached == 1 && seen.as_deref().is_some_and(tells_the_visitor)
-            }
-            Expected::TurnedAway(_) => !output.status.success() && output.stdout.is_empty() && reached == 0,
-        };
+        let (right, meaning) = self.judge(&scene.expected, &output, reached, seen.as_deref());
         writeln!(out, "   curl      {}", answer(&output))?;
         match &seen {
             None => writeln!(out, "   origin    saw nothing")?,
@@ -172,12 +173,25 @@ impl Demo {
                 }
             }
         }
-        let meaning = match scene.expected {
-            Expected::Served => "served, with the visitor's true address",
-            Expected::TurnedAway(how) => how,
-        };
         writeln!(out, "   {}     {meaning}", if right { "right" } else { "WRONG" })?;
         Ok(right)
+    }
+
+    /// Whether what came of a scene is what had to, and what that means.
+    fn judge(&self, expected: &Expected, output: &Output, reached: usize, seen: Option<&str>) -> (bool, &'static str) {
+        let nothing = !output.status.success() && output.stdout.is_empty() && reached == 0;
+        match expected {
+            Expected::Served => {
+                let told = seen.is_some_and(tells_the_visitor);
+                (output.status.success() && reached == 1 && told, "served, with the visitor's true address")
+            }
+            Expected::TurnedAway(how) => (nothing, how),
+            Expected::Dropped if self.gateway.has_kernel_filter(LISTENER) => {
+                let unanswered = output.status.code() == Some(CURL_TIMED_OUT);
+                (nothing && unanswered, "the kernel drops its packets: to a stranger, nothing listens here")
+            }
+            Expected::Dropped => (nothing, "the connection is closed before a byte of TLS is read"),
+        }
     }
 
     /// Shows how to repeat each scene by hand, and waits for Ctrl-C.
@@ -208,8 +222,10 @@ impl Demo {
     fn arguments(&self, scene: &Scene) -> Vec<String> {
         let port = self.listener.port();
         let path = |path: &Path| path.display().to_string();
+        // Who is not answered need not wait for long.
+        let patience = if matches!(scene.expected, Expected::Dropped) { "3" } else { "10" };
         let mut arguments: Vec<String> =
-            ["--silent", "--show-error", "--include", "--max-time", "10", "--interface", scene.from]
+            ["--silent", "--show-error", "--include", "--max-time", patience, "--interface", scene.from]
                 .map(str::to_owned)
                 .into();
         arguments.extend(["--resolve".into(), format!("{}:{port}:{}", scene.hostname, self.listener.ip())]);

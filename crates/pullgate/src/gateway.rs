@@ -190,6 +190,12 @@ impl Gateway {
         self.listeners.address(listener)
     }
 
+    /// Whether the kernel drops the packets of those who may not connect to a listener.
+    #[must_use]
+    pub fn has_kernel_filter(&self, listener: &str) -> bool {
+        self.listeners.has_filter(listener)
+    }
+
     /// Where the admin listener listens.
     #[must_use]
     pub fn admin_address(&self) -> SocketAddr {

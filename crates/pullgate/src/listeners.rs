@@ -163,18 +163,16 @@ impl Listeners {
         Ok(())
     }
 
-    /// Calls `swap`, which puts `next` in force, and has the kernel admit whom `next` admits.
+    /// Calls `swap`, which puts `next` in force, and has the kernel admit whom `next` admits. Where it takes no filter for them it has none
+    /// after this, even where one is required: a new range of Cloudflare's must not be kept out by the filter for the old ones.
     pub(crate) fn renew_filters(&self, next: &Snapshot, swap: impl FnOnce()) {
         let open = self.lock();
-        let filters = open.as_ref().map(Open::filters);
-        if let Some(Err(error)) = filters.as_ref().map(|filters| filters.widen(next)) {
-            // Nothing is wrong with the new list but that the kernel does not know it: who is in it is turned away until it does.
+        let filters = open.as_ref().map(Open::filters).unwrap_or_default();
+        if let Err(error) = filters.widen(next) {
             warn!("{}", in_full(&error));
         }
         swap();
-        if let Some(filters) = filters {
-            filters.settle(next);
-        }
+        filters.settle(next);
     }
 
     /// Puts the filters back that the configuration in force asks for: another process had the sockets too.
@@ -216,6 +214,13 @@ impl Listeners {
     pub(crate) fn address(&self, name: &str) -> Option<SocketAddr> {
         let open = self.lock();
         open.as_ref()?.running.iter().find(|running| *running.wanted.name == *name).map(|running| running.address)
+    }
+
+    /// Whether a listener's kernel filter stands.
+    pub(crate) fn has_filter(&self, name: &str) -> bool {
+        let open = self.lock();
+        let mut running = open.iter().flat_map(|open| &open.running);
+        running.any(|running| *running.wanted.name == *name && running.filter.is_active())
     }
 
     /// The sockets once more, for a process that is to listen on them too.

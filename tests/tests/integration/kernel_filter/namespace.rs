@@ -4,19 +4,26 @@
 #![allow(clippy::print_stderr, reason = "a scenario that is left out says so")]
 
 use crate::binary::{Running, binary, text};
+use pullgate_policy::ranges::BUILTIN;
 use pullgate_tests::stage::eventually;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// The configuration of a gateway that answers by itself: nothing else lives in its namespace.
-fn configuration(listener: &str) -> (TempDir, std::path::PathBuf) {
+fn configuration(listener: &str) -> (TempDir, PathBuf) {
     let folder = tempfile::Builder::new().prefix("pullgate-test-").tempdir().unwrap();
     let file = folder.path().join("pullgate.yaml");
+    configure(&file, listener, "source: builtin");
+    (folder, file)
+}
+
+fn configure(file: &Path, listener: &str, ranges: &str) {
     let text = format!(
         "version: 1
+runtime: {{state_dir: state}}
 admin: {{address: '127.0.0.1:9090'}}
-cloudflare: {{ranges: {{extra: [127.0.1.0/24, '2001:db8:1::/48']}}}}
+cloudflare: {{ranges: {{{ranges}, extra: [127.0.1.0/24, '2001:db8:1::/48']}}}}
 listeners:
   - {{name: http, protocol: http, address: '[::]:8080', {listener}}}
 hosts:
@@ -26,8 +33,7 @@ hosts:
     routes: [{{name: all, respond: {{status: 204}}}}]
 "
     );
-    std::fs::write(&file, text).unwrap();
-    (folder, file)
+    std::fs::write(file, text).unwrap();
 }
 
 /// Whether this process may make network namespaces.
@@ -132,6 +138,69 @@ async fn where_the_kernel_takes_no_filter_auto_warns_once_and_the_gateway_turns_
     assert!(status.success(), "{stderr}");
     assert_eq!(stderr.matches("no kernel filter").count(), 1, "{stderr}");
     assert!(stderr.contains("CAP_NET_ADMIN"), "{stderr}");
+}
+
+#[tokio::test]
+async fn where_the_kernel_takes_no_filter_a_reload_that_requires_one_changes_nothing() {
+    if !may() {
+        return;
+    }
+    let (_folder, file) = configuration("kernel_filter: off");
+    let running = running(NO_FILTERS, &file).await;
+    configure(&file, "kernel_filter: require, sources: [127.0.3.0/24]", "source: builtin");
+    running.signal("-HUP");
+    let metrics = || within(&running, "127.0.0.1", "http://127.0.0.1:9090/metrics");
+    assert!(eventually(|| metrics().contains("pullgate_config_reloads_total{outcome=\"refused\"} 1\n")).await);
+    assert_eq!(within(&running, "127.0.1.1", "http://127.0.0.1:8080/"), "204 0");
+    running.signal("-TERM");
+    let (_, _, stderr) = running.end().await;
+    assert!(stderr.contains("listener `http` would have no kernel filter, and requires one"), "{stderr}");
+}
+
+/// A feed of ranges in the gateway's namespace, from a folder.
+fn feed(gateway: &Running, folder: &Path) -> Running {
+    let id = gateway.0.id().to_string();
+    let mut command = Command::new("nsenter");
+    command.args(["--net", "--target", &id, "python3", "-m", "http.server", "8000", "--bind", "127.0.0.1"]);
+    command.arg("--directory").arg(folder).stdout(Stdio::null()).stderr(Stdio::null());
+    Running(command.spawn().unwrap())
+}
+
+/// Whom a new list of Cloudflare's has, the kernel lets through without a reload; and whom it has no longer, no more.
+#[tokio::test]
+async fn ranges_that_come_and_go_come_and_go_in_the_kernel() {
+    const RANGE: &str = "11.22.33.0/24";
+    if !may() {
+        return;
+    }
+    let (folder, file) = configuration("kernel_filter: off");
+    configure(
+        &file,
+        "kernel_filter: require",
+        "source: api, url: 'http://127.0.0.1:8000/ips', refresh: 1s, removal_grace: 0s",
+    );
+    let publish = |more: &[&str]| {
+        let (v6, v4): (Vec<&str>, Vec<&str>) =
+            BUILTIN.iter().chain(more).copied().partition(|prefix| prefix.contains(':'));
+        let list = serde_json::json!({"ipv4_cidrs": v4, "ipv6_cidrs": v6, "etag": more.len().to_string()});
+        let answer = serde_json::json!({"result": list, "success": true, "errors": [], "messages": []});
+        let (next, name) = (folder.path().join("next"), folder.path().join("ips"));
+        std::fs::write(&next, answer.to_string()).unwrap();
+        std::fs::rename(next, name).unwrap();
+    };
+    publish(&[]);
+    let addresses = "ip address add 11.22.33.44/32 dev lo && ip address add 173.245.48.1/32 dev lo";
+    let running = running(addresses, &file).await;
+    let _feed = feed(&running, folder.path());
+    let get = |from: &str| within(&running, from, "http://127.0.0.1:8080/");
+    assert_eq!((get("173.245.48.1"), get("11.22.33.44")), ("204 0".into(), TIMED_OUT.into()));
+    publish(&[RANGE]);
+    assert!(eventually(|| get("11.22.33.44") == "204 0").await);
+    publish(&[]);
+    assert!(eventually(|| get("11.22.33.44") == TIMED_OUT).await);
+    assert_eq!(get("173.245.48.1"), "204 0");
+    let metrics = within(&running, "127.0.0.1", "http://127.0.0.1:9090/metrics");
+    assert!(metrics.contains("pullgate_config_generation 1\n"), "{metrics}");
 }
 
 #[tokio::test]
