@@ -348,7 +348,7 @@ impl Listener {
         let (peer, balancer, source, place) = match arrives {
             Arrives::Alone(source) => (peer, None, source, place),
             Arrives::Announced => {
-                let Some(client) = self.client_of(&mut io, peer).await else { return None };
+                let client = self.client_of(&mut io, peer).await?;
                 let Some(source) = admissions.admit(name, client.address().ip()) else {
                     self.turn_away(client);
                     return None;

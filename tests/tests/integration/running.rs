@@ -179,7 +179,12 @@ async fn keep_asking(life: Arc<Life>, protocol: &'static str, load: Arc<Load>) {
                     two = None;
                     continue;
                 }
-                Err(pullgate_tests::client::Refused::Http(error)) if error.is_canceled() || error.is_closed() => {
+                // So has one that the GOAWAY passed on its way (RFC 9113 section 6.8).
+                Err(pullgate_tests::client::Refused::Http(error))
+                    if error.is_canceled()
+                        || error.is_closed()
+                        || format!("{error:?}").contains("GoAway(b\"\", NO_ERROR, Remote)") =>
+                {
                     two = None;
                     continue;
                 }
