@@ -11,6 +11,7 @@ mod handshake;
 mod kernel_filter;
 mod listen;
 mod places;
+mod reserve;
 mod stream;
 mod throttle;
 mod tls;

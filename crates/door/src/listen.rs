@@ -6,6 +6,7 @@ use crate::gate::{Gate, Gates};
 use crate::handshake::{Failure, secure};
 use crate::kernel_filter::{self, FilterFault, Filtering, KernelFilter};
 use crate::places::{Place, Places};
+use crate::reserve;
 use crate::stream::Stream;
 use crate::throttle::{Throttle, Throttles};
 use crate::trouble::Trouble;
@@ -195,6 +196,10 @@ pub async fn serve(
         let name = &listener.name;
         match accepted {
             Ok((io, peer)) => {
+                if reserve::is_reached(&io) {
+                    trouble.pause(name, &rustix::io::Errno::MFILE.into(), Instant::now());
+                    reserve::given_back(&mut orders).await;
+                }
                 trouble.over(name);
                 // A panic costs this socket, not the listener.
                 let admitted =

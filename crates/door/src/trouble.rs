@@ -6,7 +6,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 /// Pause after an accept that failed for want of descriptors or memory: there is nothing to do until some are given back.
-const PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
 /// Time for which one episode of failures has one line.
 const SPELL: Duration = Duration::from_secs(10);

@@ -9,8 +9,8 @@ use tokio::io::AsyncReadExt;
 fn limited(limits: &str) -> Recipe {
     let listeners = format!(
         "listeners:
-  - {{name: https, address: '127.0.0.1:0', limits: {{{limits}}}}}
-  - {{name: http, address: '127.0.0.1:0', protocol: http, limits: {{{limits}}}}}
+  - {{name: https, kernel_filter: off, address: '127.0.0.1:0', limits: {{{limits}}}}}
+  - {{name: http, kernel_filter: off, address: '127.0.0.1:0', protocol: http, limits: {{{limits}}}}}
 "
     );
     Recipe { listeners, ..Recipe::default() }

@@ -17,9 +17,10 @@ fn balancer() -> IpAddr {
 
 fn recipe() -> Recipe {
     let head = Recipe::default().head.replace("[127.0.1.0/24]", "[127.0.1.0/24, '2001:db8:1::/48']");
+    // What is shown here is the process's own check; the kernel would let nobody get as far.
     let listeners = "listeners:
-  - {name: https, address: '127.0.0.1:0', proxy_protocol: {from: [127.0.3.0/24]}}
-  - {name: http, address: '127.0.0.1:0', protocol: http, proxy_protocol: {from: [127.0.3.0/24]}}
+  - {name: https, kernel_filter: off, address: '127.0.0.1:0', proxy_protocol: {from: [127.0.3.0/24]}}
+  - {name: http, kernel_filter: off, address: '127.0.0.1:0', protocol: http, proxy_protocol: {from: [127.0.3.0/24]}}
 ";
     Recipe { head, listeners: listeners.into(), ..Recipe::default() }
 }
