@@ -14,7 +14,11 @@ fuzz_target!(|bytes: &[u8]| {
         Ok(Progress::Complete(announced, end)) => {
             let header = &bytes[..end];
             assert_eq!(parse(header), whole, "what follows decided something");
-            if header.starts_with(b"P") { text(header, announced) } else { binary(header, announced) }
+            if header.starts_with(b"P") {
+                text(header, announced)
+            } else {
+                binary(header, announced)
+            }
             if let Announced::Client(client) = announced {
                 written_anew(client);
             }
