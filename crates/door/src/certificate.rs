@@ -1,7 +1,7 @@
 //! The certificates that a host shows: chain, key and stapled OCSP answer, and the choice among several by what the client can verify.
 
 use der::Decode;
-use pullgate_policy::origin_pull::Leaf;
+use pullgate_policy::origin_pull::{Leaf, hex};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
@@ -147,8 +147,7 @@ fn ocsp_end(answer: &[u8], leaf: &CertificateDer<'_>) -> Result<Option<UnixTime>
 
 /// Lowercase hexadecimal without leading zeros, of which encodings may differ.
 fn serial(single: &SingleResponse) -> String {
-    let bytes = single.cert_id.serial_number.as_bytes();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().trim_start_matches('0').to_owned()
+    hex(single.cert_id.serial_number.as_bytes()).trim_start_matches('0').to_owned()
 }
 
 /// Shows what the client can verify.

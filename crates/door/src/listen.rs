@@ -137,12 +137,6 @@ impl Bound {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
-
-    /// Its label.
-    #[must_use]
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
-    }
 }
 
 /// An admitted connection on its way to HTTP.

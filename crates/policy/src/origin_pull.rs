@@ -208,7 +208,9 @@ fn pem_sections(pem: &[u8]) -> usize {
     pem.windows(BEGIN.len()).filter(|window| *window == BEGIN).count()
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+/// Bytes as lowercase hexadecimal, two digits each.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// A control socket that is not there.
 #[derive(Debug, thiserror::Error)]
-pub enum ControlError {
+pub(crate) enum ControlError {
     /// Its folder.
     #[error(transparent)]
     Folder(#[from] StateDirError),

@@ -179,8 +179,7 @@ impl Gateway {
     }
 
     /// What opens the file of the access log anew, after a rotation; none where there is no such file.
-    #[must_use]
-    pub fn log_file(&self) -> Option<Arc<LogFile>> {
+    pub(crate) fn log_file(&self) -> Option<Arc<LogFile>> {
         self.log_file.clone()
     }
 

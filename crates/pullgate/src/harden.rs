@@ -6,7 +6,7 @@ use std::panic::{Location, set_hook};
 
 /// Keeps secrets in the process that is about to serve: panics go to the process log without their message, which may quote what a client
 /// sent or a key; and the memory, which holds keys, goes into no core file and is shown to no debugger but root's.
-pub fn harden() {
+pub(crate) fn harden() {
     set_hook(Box::new(|panic| {
         let place = panic.location().map(Location::to_string).unwrap_or_default();
         let thread = std::thread::current().name().unwrap_or_default().to_owned();

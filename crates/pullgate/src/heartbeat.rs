@@ -17,7 +17,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 
 /// The last beat of a runtime.
 #[derive(Debug)]
-pub struct Heartbeat {
+pub(crate) struct Heartbeat {
     begun: Instant,
     /// Milliseconds from `begun` to the last beat.
     last: AtomicU64,
@@ -42,7 +42,7 @@ impl Heartbeat {
 
     /// Whether the last beat is no older than it may be.
     #[must_use]
-    pub fn is_beating(&self) -> bool {
+    pub(crate) fn is_beating(&self) -> bool {
         let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
         self.begun.elapsed().saturating_sub(last) < SILENCE
     }

@@ -1,6 +1,7 @@
 //! Pullgate as a library: [`load`] a configuration, [`Gateway::start`] it, and everything around it that has effects.
 
 mod admin;
+mod causes;
 mod control;
 mod demo;
 mod gateway;
@@ -26,19 +27,14 @@ mod watch;
 mod world;
 mod would_refuse;
 
-pub use control::ControlError;
 pub use demo::{Demo, DemoError};
 pub use gateway::{Gateway, StartError};
-pub use harden::harden;
 pub use healthcheck::{AdminError, healthcheck};
-pub use heartbeat::Heartbeat;
 pub use listeners::SocketError;
-pub use logging::LogFile;
 pub use process::{Beginning, RunError, run};
 pub use ranges::{Difference, DifferenceError, RangesReport, RangesReportError, difference, ranges_in_force};
 pub use reload::{ReloadError, Reloaded, Succession};
 pub use running::{Applied, AskError, Upgraded, reload, upgrade};
-pub use signals::{Signals, Told};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use sockets::Sockets;
 pub use upgrade::TakeOverError;

@@ -1,7 +1,7 @@
 //! The listening sockets of a running gateway and the accept loops on them, while configurations come and go.
 
+use crate::causes::causes;
 use crate::kernel_filters::{Filters, RequiredFilter};
-use crate::process::in_full;
 use crate::snapshot::{InForce, Snapshot};
 use crate::sockets::{Sockets, label};
 use log::{info, warn};
@@ -169,7 +169,7 @@ impl Listeners {
         let open = self.lock();
         let filters = open.as_ref().map(Open::filters).unwrap_or_default();
         if let Err(error) = filters.widen(next) {
-            warn!("{}", in_full(&error));
+            warn!("{}", causes(&error));
         }
         swap();
         filters.settle(next);

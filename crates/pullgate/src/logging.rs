@@ -77,7 +77,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An access log that is a file, which a rotation may move away.
 #[derive(Debug)]
-pub struct LogFile {
+pub(crate) struct LogFile {
     path: PathBuf,
     sink: Sink,
 }
@@ -96,7 +96,7 @@ impl LogFile {
     }
 
     /// The same, with the outcome in the process log.
-    pub fn reopen_and_tell(&self) {
+    pub(crate) fn reopen_and_tell(&self) {
         match self.reopen() {
             Ok(()) => log::info!("access log opened anew"),
             Err(error) => log::error!("the access log cannot be opened anew and goes where it went: {error}"),

@@ -1,14 +1,16 @@
 //! The process: a configuration, a gateway, and everything that tells it what to do until it ends.
 
+use crate::causes::causes;
 use crate::control::{Before, Commands, Control};
 use crate::gateway::{Gateway, StartError};
+use crate::harden::harden;
 use crate::reload::Reloader;
 use crate::signals::{Signals, Told};
 use crate::sockets::Sockets;
 use crate::upgrade::{TakeOver, TakeOverError, prepare};
 use crate::world::{LoadError, Loaded, System, load, state_dir};
-use crate::{harden, systemd, watch};
-use log::{error, info, warn};
+use crate::{systemd, watch};
+use log::{info, warn};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -62,7 +64,7 @@ pub fn run(file: &Path, beginning: Beginning) -> Result<(), RunError> {
         }
         Err(error) => {
             if let Some(take_over) = take_over {
-                take_over.failed(&in_full(&error));
+                take_over.failed(&causes(&error));
             }
             Err(error)
         }
@@ -125,7 +127,7 @@ impl Serving {
         match Control::open(&folder, before, commands) {
             Ok(control) => Some(control),
             Err(error) => {
-                let why = in_full(&error);
+                let why = causes(&error);
                 warn!("no control socket, `pullgate reload` and `pullgate upgrade` do not reach this process: {why}");
                 None
             }
@@ -159,21 +161,4 @@ impl Serving {
             }
         }
     }
-}
-
-/// An error with everything behind it.
-pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
-}
-
-/// Tells of a configuration that was not loaded.
-pub(crate) fn tell_refused(error: &dyn std::error::Error) {
-    error!("configuration refused, the one before serves on: {}", in_full(error));
 }

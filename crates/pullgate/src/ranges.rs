@@ -5,6 +5,7 @@ mod fresh;
 mod kept;
 mod report;
 
+use crate::causes::causes;
 use crate::world::System;
 use ipnet::IpNet;
 use log::{info, warn};
@@ -13,7 +14,6 @@ use pullgate_config::{Cloudflare, Config, RangesFeed, RangesSource};
 use pullgate_metrics::{Metrics, RangesOrigin, RefreshOutcome};
 use pullgate_policy::ranges::{BUILTIN_AS_OF, Change, Learnt};
 use rustls_pki_types::UnixTime;
-use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -206,18 +206,6 @@ fn missed(error: &FetchError) -> RefreshOutcome {
     };
     warn!("{what}: {}", causes(error));
     outcome
-}
-
-/// An error and what caused it, in one line.
-fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// Whether two feeds publish one list.

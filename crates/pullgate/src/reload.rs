@@ -1,8 +1,8 @@
 //! A new configuration in the place of the one that serves, or the old one on and the reason why.
 
+use crate::causes::causes;
 use crate::control::message::Answer;
 use crate::listeners::{Listeners, SocketError};
-use crate::process::{in_full, tell_refused};
 use crate::ranges::Ranges;
 use crate::snapshot::{InForce, Snapshot, SnapshotError};
 use crate::watch::Files;
@@ -208,7 +208,7 @@ impl Reloader {
                 }
                 log::info!(generation = *generation; "configuration applied");
             }
-            Err(error) => tell_refused(error),
+            Err(error) => log::error!("configuration refused, the one before serves on: {}", causes(error)),
         }
         result
     }
@@ -225,7 +225,7 @@ impl Reloader {
             Ok(Reloaded { generation, warnings }) => {
                 Answer::Applied { file: self.file.clone(), generation, warnings: warnings.to_string() }
             }
-            Err(error) => Answer::Refused { why: in_full(&error), configuration: true },
+            Err(error) => Answer::Refused { why: causes(&error), configuration: true },
         }
     }
 }
@@ -266,6 +266,7 @@ mod tests {
     const TEXT: &str = "version: 1
 admin: {address: '127.0.0.1:0'}
 log: {level: error, access: off}
+cloudflare: {ranges: {source: builtin}}
 listeners: [{name: http, address: '127.0.0.1:0', protocol: http}]
 hosts:
   - name: open

@@ -6,7 +6,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// What a signal tells the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
+pub(crate) enum Told {
     /// SIGHUP: load the configuration again.
     Reload,
     /// SIGUSR1: open the file of the access log anew.
@@ -21,7 +21,7 @@ pub enum Told {
 
 /// The signals, from the moment they are listened for.
 #[derive(Debug)]
-pub struct Signals {
+pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
@@ -36,7 +36,7 @@ impl Signals {
     ///
     /// # Errors
     /// As the operating system says.
-    pub fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         let (teller, inside) = unbounded_channel();
         Ok(Self {
             inside,
@@ -54,7 +54,7 @@ impl Signals {
     }
 
     /// The next signal; of several at once, the one that ends the process.
-    pub async fn next(&mut self) -> Told {
+    pub(crate) async fn next(&mut self) -> Told {
         tokio::select! {
             biased;
             _ = self.interrupt.recv() => Told::Stop,
@@ -66,7 +66,7 @@ impl Signals {
     }
 
     /// Waits for a signal that ends the process: a gateway that drains loads no configuration.
-    pub async fn end(&mut self) {
+    pub(crate) async fn end(&mut self) {
         loop {
             match self.next().await {
                 Told::Drain | Told::Stop | Told::HandedOver => return,

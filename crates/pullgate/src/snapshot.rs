@@ -5,7 +5,7 @@ use pullgate_config::{Certificate, Config, Host, KernelFilter, Listener, Protoco
 use pullgate_door::{CertificateFiles, Entrance, Filtering, Gate, Gates, HostTls, TlsError, TlsSettings};
 use pullgate_metrics::{Expiry, ExpiryKind, Metrics};
 use pullgate_policy::hosts::{HostConflict, HostIndex, HostName, HostTable};
-use pullgate_policy::origin_pull::{Leaf, RevocationList, TrustId};
+use pullgate_policy::origin_pull::{Leaf, RevocationList, TrustId, hex};
 use pullgate_policy::{Admission, Admissions, Networks, OriginPull, Rules};
 use pullgate_proxy::{HttpLimits, Server, ServerAddress, Site, Sites, Upstream, UpstreamTimeouts};
 use rustls_pki_types::pem::PemObject;
@@ -211,7 +211,7 @@ pub(crate) fn identity(config: &Config) -> String {
         let trust = host.rule.origin_pull.trust().map(|trust| trust.id());
         hash.update(trust.as_ref().map_or(&[0; 32], TrustId::as_bytes));
     }
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize()[..8])
 }
 
 fn digests_of(host: &Host) -> Vec<[u8; 32]> {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// A folder that is not used.
 #[derive(Debug, thiserror::Error)]
-pub enum StateDirError {
+pub(crate) enum StateDirError {
     /// It cannot be made, or looked at.
     #[error("{0} cannot be used")]
     Unusable(String, #[source] io::Error),

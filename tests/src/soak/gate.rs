@@ -248,7 +248,7 @@ fn configuration([https, late_https, admin]: [u16; 3], backend: SocketAddr, sett
 runtime: {{drain: 20s, state_dir: state}}
 admin: {{address: '127.0.0.1:{admin}'}}
 log: {{level: info, access: access.log}}
-cloudflare: {{ranges: {{extra: [127.0.1.0/24{range}]}}}}
+cloudflare: {{ranges: {{source: builtin, extra: [127.0.1.0/24{range}]}}}}
 listeners:
   - {{name: https, address: '127.0.0.1:{https}', kernel_filter: {kernel_filter}, limits: {{{limits}}}}}
 {late_listener}hosts:

@@ -12,7 +12,7 @@ use crate::binary::{Running, free_ports, metrics, pullgate, run};
 use pullgate_tests::client::H1;
 use pullgate_tests::origin::Origin;
 use pullgate_tests::stage::{Props, Recipe, cloudflare, eventually, visit};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A gateway as a process, with an origin.
@@ -31,7 +31,7 @@ impl Scene {
         let (props, origin) = (Props::new(), Origin::start().await);
         let [http, https, admin] = free_ports();
         let head = format!(
-            "version: 1\nruntime: {{state_dir: state}}\nlog: {log}\nadmin: {{address: '127.0.0.1:{admin}'}}\ncloudflare: {{ranges: {{extra: [127.0.1.0/24]}}}}\n"
+            "version: 1\nruntime: {{state_dir: state}}\nlog: {log}\nadmin: {{address: '127.0.0.1:{admin}'}}\ncloudflare: {{ranges: {{source: builtin, extra: [127.0.1.0/24]}}}}\n"
         );
         let listeners =
             Recipe::default().listeners.replacen(":0", &format!(":{https}"), 1).replacen(":0", &format!(":{http}"), 1);
@@ -41,6 +41,15 @@ impl Scene {
         let scene = Self { props, running, origin, http, https, admin: format!("127.0.0.1:{admin}") };
         assert!(eventually(|| pullgate(&["healthcheck", "--address", &scene.admin]).status.success()).await);
         scene
+    }
+
+    /// Starts it without any output.
+    pub(crate) async fn quiet() -> Self {
+        let silent = |mut command: Command, _: &Props| {
+            command.stderr(Stdio::null());
+            command
+        };
+        Self::start("{level: error, access: off}", silent).await
     }
 
     /// Sends this many requests on a connection of their own; all are answered.

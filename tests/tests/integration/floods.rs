@@ -13,7 +13,6 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -118,11 +117,7 @@ const FLOODS: [(&str, Flood, bool); 9] = [
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f45_floods_of_http2_are_cut_or_cost_little() {
     for (name, flood, is_cut) in FLOODS {
-        let scene = Scene::start("{level: error, access: off}", |mut command, _| {
-            command.stderr(Stdio::null());
-            command
-        })
-        .await;
+        let scene = Scene::quiet().await;
         let (at, from) = (([127, 0, 0, 1], scene.https).into(), Some(cloudflare()));
         let tls = Tls::trusting(&scene.props.server_ca).presenting(&scene.props.edge());
         let (one, two) = (tls.clone().client_config(), tls.alpn(&["h2"]).client_config());

@@ -8,6 +8,7 @@ use crate::state_dir::{self, StateDirError, is_private};
 use ipnet::IpNet;
 use pullgate_config::{RangesFeed, RangesSource};
 use pullgate_metrics::RangesOrigin;
+use pullgate_policy::origin_pull::hex;
 use pullgate_policy::ranges::{Learnt, Leaving, UnfitList};
 use rustix::fs::OFlags;
 use rustls_pki_types::UnixTime;
@@ -147,7 +148,7 @@ fn identity(feed: &RangesFeed) -> (String, Vec<String>) {
 
 fn seal(record: &Record) -> Result<String, KeptError> {
     let text = serde_json::to_vec(record).map_err(|_| KeptError::Damaged)?;
-    Ok(Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&Sha256::digest(text)))
 }
 
 fn at(seconds: u64) -> UnixTime {

@@ -4,7 +4,6 @@ use super::Scene;
 use crate::binary::growth_during;
 use pullgate_tests::client::{H1, H2, Tls};
 use pullgate_tests::stage::{cloudflare, visit};
-use std::process::Stdio;
 
 const SHOP: &str = "shop.example.com";
 
@@ -17,11 +16,7 @@ const MOST: [u64; 2] = [80 << 10, 130 << 10];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h53_an_idle_connection_costs_little() {
-    let scene = Scene::start("{level: error, access: off}", |mut command, _| {
-        command.stderr(Stdio::null());
-        command
-    })
-    .await;
+    let scene = Scene::quiet().await;
     let (at, from) = (([127, 0, 0, 1], scene.https).into(), Some(cloudflare()));
     let tls = Tls::trusting(&scene.props.server_ca).presenting(&scene.props.edge());
     let [one, two] = ["http/1.1", "h2"].map(|protocol| tls.clone().alpn(&[protocol]).client_config());

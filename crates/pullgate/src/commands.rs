@@ -1,0 +1,140 @@
+//! What each command does with the library, and what it says.
+
+use crate::{BAD_CONFIGURATION, FAILED, Format, Ranges};
+use anyhow::Context;
+use pullgate::{
+    Applied, AskError, Beginning, Demo, LoadError, Loaded, RunError, System, Upgraded, difference, healthcheck, load,
+    ranges_in_force, would_refuse,
+};
+use pullgate_config::Config;
+use serde_json::json;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+pub(crate) fn run(file: &Path, take_over: bool) -> anyhow::Result<ExitCode> {
+    match pullgate::run(file, if take_over { Beginning::TakeOver } else { Beginning::Fresh }) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(RunError::Load(error)) => Ok(refused(&error)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(crate) fn reload(file: &Path, format: Format) -> anyhow::Result<ExitCode> {
+    match (pullgate::reload(file), format) {
+        (Ok(Applied { file, generation, warnings }), Format::Text) => {
+            println!("{warnings}{}: in force as generation {generation}", file.display());
+        }
+        (Ok(Applied { file, generation, warnings }), Format::Json) => {
+            println!("{}", json!({"file": file, "applied": true, "generation": generation, "warnings": warnings}));
+        }
+        (Err(AskError::Refused { why, configuration }), format) => {
+            match format {
+                Format::Text => eprintln!("{why}\npullgate: nothing has changed: the configuration before serves on"),
+                Format::Json => println!("{}", json!({"applied": false, "problem": why})),
+            }
+            return Ok(ExitCode::from(if configuration { BAD_CONFIGURATION } else { FAILED }));
+        }
+        (Err(AskError::Load(error)), _) => return Ok(refused(&error)),
+        (Err(error), _) => return Err(error.into()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn upgrade(file: &Path, program: Option<PathBuf>, format: Format) -> anyhow::Result<ExitCode> {
+    let program = program.map_or_else(std::env::current_exe, std::path::absolute).context("which program?")?;
+    let Upgraded { process, before } = pullgate::upgrade(file, &program).context("nothing has changed")?;
+    match format {
+        Format::Text => println!("process {process} serves, process {before} finishes what is open and ends"),
+        Format::Json => println!("{}", json!({"process": process, "before": before})),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn refused(error: &LoadError) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::from(BAD_CONFIGURATION)
+}
+
+pub(crate) fn check(file: &Path, format: Format) -> ExitCode {
+    match (load(file), format) {
+        (Ok(Loaded { config, warnings, .. }), Format::Text) => {
+            print!("{warnings}");
+            println!("{}: ok: {}", file.display(), summary(&config));
+            ExitCode::SUCCESS
+        }
+        (Ok(Loaded { warnings, .. }), Format::Json) => {
+            println!("{}", json!({"file": file, "ok": true, "problems": [], "warnings": warnings.list()}));
+            ExitCode::SUCCESS
+        }
+        (Err(error), Format::Text) => refused(&error),
+        (Err(error), Format::Json) => {
+            let problems = match &error {
+                LoadError::Problems(problems) => json!(problems.list()),
+                LoadError::Unreadable { .. } => json!([{"message": error.to_string()}]),
+            };
+            println!("{}", json!({"file": file, "ok": false, "problems": problems, "warnings": []}));
+            ExitCode::from(BAD_CONFIGURATION)
+        }
+    }
+}
+
+pub(crate) fn observed(file: &Path, format: Format) -> anyhow::Result<ExitCode> {
+    let config = match load(file) {
+        Ok(loaded) => loaded.config,
+        Err(error) => return Ok(refused(&error)),
+    };
+    let report = would_refuse(&config)?;
+    match format {
+        Format::Text => print!("{report}"),
+        Format::Json => println!("{}", report.json()),
+    }
+    Ok(if report.is_clear() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+fn summary(config: &Config) -> String {
+    let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    [
+        count(config.listeners.len(), "listener"),
+        count(config.hosts.len(), "host"),
+        count(config.upstreams.len(), "upstream"),
+    ]
+    .join(", ")
+}
+
+pub(crate) fn ready(file: &Path, address: Option<SocketAddr>) -> anyhow::Result<ExitCode> {
+    let address = match address.map_or_else(|| load(file).map(|loaded| loaded.config.admin.address), Ok) {
+        Ok(address) => address,
+        Err(error) => return Ok(refused(&error)),
+    };
+    healthcheck(address)?;
+    println!("ready");
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn ranges(what: Ranges, file: &Path, format: Format) -> anyhow::Result<ExitCode> {
+    let config = match load(file) {
+        Ok(loaded) => loaded.config,
+        Err(error) => return Ok(refused(&error)),
+    };
+    let system = System::beside(file);
+    let (text, json, is_same) = match what {
+        Ranges::Show => ranges_in_force(&config, &system).map(|report| (report.to_string(), json!(report), true))?,
+        Ranges::Diff => difference(&config, &system).map(|found| (found.to_string(), json!(found), found.is_none()))?,
+    };
+    match format {
+        Format::Text => print!("{text}"),
+        Format::Json => println!("{json}"),
+    }
+    Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+pub(crate) fn demo(once: bool) -> anyhow::Result<ExitCode> {
+    let demo = Demo::start().context("the demo cannot start")?;
+    let all_right = demo.show(&mut std::io::stdout())?;
+    if !once {
+        demo.stay(&mut std::io::stdout())?;
+    }
+    demo.end();
+    Ok(if all_right { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
