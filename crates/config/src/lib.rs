@@ -4,12 +4,14 @@
 //! its values, and the readers in `sections` ask a `section` for its keys one by one. A reader that cannot make its value
 //! reports the reason and goes on with the next key, so that one load finds everything there is to find.
 
+mod advice;
 mod closest;
 mod duration;
 mod entry;
 mod interpolate;
 mod loading;
 mod model;
+mod places;
 mod problem;
 mod scalar;
 mod section;
@@ -18,7 +20,9 @@ mod size;
 mod world;
 mod yaml;
 
+pub use advice::advice;
 pub use model::*;
+pub use places::Places;
 pub use problem::{Location, Problem, Problems, Severity, Shown};
 pub use world::*;
 

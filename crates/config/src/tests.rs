@@ -1,5 +1,6 @@
 //! Tests of the whole crate: texts in, a configuration or its problems out.
 
+mod advised;
 mod complete;
 mod everything_at_once;
 mod hostile;
@@ -10,7 +11,7 @@ mod variables;
 mod warnings;
 mod world;
 
-use crate::{Loaded, Problem, Problems, load};
+use crate::{Loaded, Problem, Problems, advice, load};
 use world::Village;
 
 /// The least that loads.

@@ -47,6 +47,16 @@ pub trait Policy: fmt::Debug + Send + Sync {
     /// # Errors
     /// The reason, one of the policy's own.
     fn judge(&self, asked: &Asked<'_>) -> Result<(), Reason>;
+
+    /// What a request that passes has proved about the connection or its sender, beyond what the origin-pull rule asks.
+    fn proves(&self) -> TrustLevel {
+        TrustLevel::None
+    }
+
+    /// The least that a connection has to prove, without which nobody passes.
+    fn demands(&self) -> TrustLevel {
+        TrustLevel::None
+    }
 }
 
 /// Whether a refusal counts.

@@ -76,6 +76,12 @@ impl Trust {
         &self.anchors
     }
 
+    /// Whether leaves with certain keys alone are accepted.
+    #[must_use]
+    pub fn is_pinned(&self) -> bool {
+        !self.pins.is_empty()
+    }
+
     /// The CAs in force that no revocation list is issued by: every certificate right below them is refused. None where there is no
     /// list at all.
     pub fn uncovered(&self, now: UnixTime) -> impl Iterator<Item = &Anchor> {

@@ -31,6 +31,14 @@ impl Policy for Proof {
     fn judge(&self, asked: &Asked<'_>) -> Result<(), Reason> {
         if asked.trust >= self.least { Ok(()) } else { Err(Reason::ProofTooWeak) }
     }
+
+    fn proves(&self) -> TrustLevel {
+        self.least
+    }
+
+    fn demands(&self) -> TrustLevel {
+        self.least
+    }
 }
 
 #[cfg(test)]
