@@ -26,12 +26,14 @@ pub trait Gates: Send + Sync + 'static {
 
 impl Gate {
     /// The host that answers a name on a listener, with its TLS.
-    pub(crate) fn host(&self, listener: &str, name: &str) -> Option<(HostIndex, &HostTls)> {
+    #[must_use]
+    pub fn host(&self, listener: &str, name: &str) -> Option<(HostIndex, &HostTls)> {
         self.served(listener, self.rules.hosts.find(name)?)
     }
 
     /// The host that answers a missing name on a listener.
-    pub(crate) fn default_host(&self, listener: &str) -> Option<(HostIndex, &HostTls)> {
+    #[must_use]
+    pub fn default_host(&self, listener: &str) -> Option<(HostIndex, &HostTls)> {
         self.served(listener, self.rules.hosts.default_host()?)
     }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Who holds the places of one listener. It has an entry for each source that holds one, and none for any other.
 #[derive(Debug, Default)]
-pub(crate) struct Places(Mutex<Taken>);
+pub struct Places(Mutex<Taken>);
 
 #[derive(Debug, Default)]
 struct Taken {

@@ -1,6 +1,6 @@
 //! Descriptors that accept loops leave to others: what freed them would otherwise be taken by the next stranger in the queue.
 
-use crate::listen::Accepting;
+use crate::accept::Accepting;
 use crate::trouble::PAUSE;
 use rustix::process::{Resource, getrlimit};
 use std::fs::File;

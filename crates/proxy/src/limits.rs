@@ -22,3 +22,18 @@ pub struct HttpLimits {
     /// Requests after which the connection ends.
     pub requests: Option<u64>,
 }
+
+impl HttpLimits {
+    /// For a connection whose listener has left the configuration while its handshake went on. It is admitted no more; this is enough to
+    /// hear its first request and to say so.
+    pub(crate) const PARTING: Self = Self {
+        header: Duration::from_secs(10),
+        body: Duration::from_secs(10),
+        write: Duration::from_secs(10),
+        idle: Duration::from_secs(10),
+        head_bytes: 128 * 1024,
+        head_fields: 256,
+        streams: 1,
+        requests: Some(1),
+    };
+}

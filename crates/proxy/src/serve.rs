@@ -177,7 +177,7 @@ impl Http {
 impl Reception for Http {
     async fn receive(self, arrival: Arrival) {
         let limits = self.inner.sites.current().limits.get(&arrival.connection.listener).copied();
-        let Some(limits) = limits else { return };
+        let limits = limits.unwrap_or(HttpLimits::PARTING);
         match Conn::new(arrival, limits) {
             Ok(conn) if conn.is_http2() => self.http2(conn, limits).await,
             Ok(conn) => self.http1(conn, limits).await,

@@ -4,7 +4,7 @@ use crate::{BAD_CONFIGURATION, FAILED, Format, Ranges};
 use anyhow::Context;
 use pullgate::{
     Applied, AskError, Beginning, Demo, LoadError, Loaded, RunError, System, Upgraded, difference, healthcheck, load,
-    ranges_in_force, would_refuse,
+    ranges_in_force, refresh_ranges, would_refuse,
 };
 use pullgate_config::Config;
 use serde_json::json;
@@ -29,11 +29,7 @@ pub(crate) fn reload(file: &Path, format: Format) -> anyhow::Result<ExitCode> {
             println!("{}", json!({"file": file, "applied": true, "generation": generation, "warnings": warnings}));
         }
         (Err(AskError::Refused { why, configuration }), format) => {
-            match format {
-                Format::Text => eprintln!("{why}\npullgate: nothing has changed: the configuration before serves on"),
-                Format::Json => println!("{}", json!({"applied": false, "problem": why})),
-            }
-            return Ok(ExitCode::from(if configuration { BAD_CONFIGURATION } else { FAILED }));
+            return Ok(unchanged(&why, configuration, format, "the configuration before serves on"));
         }
         (Err(AskError::Load(error)), _) => return Ok(refused(&error)),
         (Err(error), _) => return Err(error.into()),
@@ -51,20 +47,21 @@ pub(crate) fn upgrade(file: &Path, program: Option<PathBuf>, format: Format) -> 
     Ok(ExitCode::SUCCESS)
 }
 
-fn refused(error: &LoadError) -> ExitCode {
+pub(crate) fn refused(error: &LoadError) -> ExitCode {
     eprintln!("{error}");
     ExitCode::from(BAD_CONFIGURATION)
 }
 
 pub(crate) fn check(file: &Path, format: Format) -> ExitCode {
     match (load(file), format) {
-        (Ok(Loaded { config, warnings, .. }), Format::Text) => {
-            print!("{warnings}");
+        (Ok(Loaded { config, warnings, advice, .. }), Format::Text) => {
+            print!("{warnings}{advice}");
             println!("{}: ok: {}", file.display(), summary(&config));
             ExitCode::SUCCESS
         }
-        (Ok(Loaded { warnings, .. }), Format::Json) => {
-            println!("{}", json!({"file": file, "ok": true, "problems": [], "warnings": warnings.list()}));
+        (Ok(Loaded { warnings, advice, .. }), Format::Json) => {
+            let warnings = [warnings.list(), advice.list()].concat();
+            println!("{}", json!({"file": file, "ok": true, "problems": [], "warnings": warnings}));
             ExitCode::SUCCESS
         }
         (Err(error), Format::Text) => refused(&error),
@@ -112,6 +109,28 @@ pub(crate) fn ready(file: &Path, address: Option<SocketAddr>) -> anyhow::Result<
     Ok(ExitCode::SUCCESS)
 }
 
+/// What comes of a change that a running gateway was asked for and refuses.
+fn unchanged(why: &str, configuration: bool, format: Format, stays: &str) -> ExitCode {
+    match format {
+        Format::Text => eprintln!("{why}\npullgate: nothing has changed: {stays}"),
+        Format::Json => println!("{}", json!({"applied": false, "problem": why})),
+    }
+    ExitCode::from(if configuration { BAD_CONFIGURATION } else { FAILED })
+}
+
+fn refresh(file: &Path, format: Format) -> anyhow::Result<ExitCode> {
+    match (refresh_ranges(file), format) {
+        (Ok(outcome), Format::Text) => println!("ranges fetched: {outcome}"),
+        (Ok(outcome), Format::Json) => println!("{}", json!({"applied": true, "outcome": outcome})),
+        (Err(AskError::Refused { why, configuration }), format) => {
+            return Ok(unchanged(&why, configuration, format, "the ranges before stay in force"));
+        }
+        (Err(AskError::Load(error)), _) => return Ok(refused(&error)),
+        (Err(error), _) => return Err(error.into()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 pub(crate) fn ranges(what: Ranges, file: &Path, format: Format) -> anyhow::Result<ExitCode> {
     let config = match load(file) {
         Ok(loaded) => loaded.config,
@@ -121,6 +140,7 @@ pub(crate) fn ranges(what: Ranges, file: &Path, format: Format) -> anyhow::Resul
     let (text, json, is_same) = match what {
         Ranges::Show => ranges_in_force(&config, &system).map(|report| (report.to_string(), json!(report), true))?,
         Ranges::Diff => difference(&config, &system).map(|found| (found.to_string(), json!(found), found.is_none()))?,
+        Ranges::Refresh => return refresh(file, format),
     };
     match format {
         Format::Text => print!("{text}"),

@@ -1,4 +1,4 @@
-//! The control socket of a running process, in its `state_dir`: `pullgate reload`, `pullgate upgrade`, and the process that takes over.
+//! The control socket of a running process, in its `state_dir`: `pullgate reload`, `pullgate upgrade`, `pullgate ranges refresh`, and the process that takes over.
 //!
 //! It has threads of its own, so that it answers when the threads that serve are busy. Only the process's own user and root reach it.
 
@@ -135,6 +135,7 @@ fn answer(stream: &UnixStream, commands: &Commands) -> io::Result<()> {
     stream.set_write_timeout(Some(PATIENCE))?;
     match receive(stream)? {
         Ask::Reload => send(stream, &commands.reloader.answer()),
+        Ask::RefreshRanges => send(stream, &commands.reloader.refresh_ranges()),
         Ask::Upgrade { program } => send(stream, &commands.upgrades.start(&program)),
         Ask::Sockets => commands.hand_over.give(stream),
     }

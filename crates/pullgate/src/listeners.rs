@@ -7,7 +7,7 @@ use crate::sockets::{Sockets, label};
 use log::{info, warn};
 use pullgate_config::{ListenAddress, Listener};
 use pullgate_door::{
-    Accepting, Bound, FilterFigures, Filtering, Gates, KernelFilter, ListenError, ListenerSettings, bind, serve,
+    Accepting, Bound, FilterFigures, Filtering, Gates, KernelFilter, ListenError, ListenerSettings, Places, bind, serve,
 };
 use pullgate_metrics::Metrics;
 use pullgate_proxy::Http;
@@ -71,6 +71,7 @@ struct Running {
     /// Keeps the socket open while its loop is exchanged for another.
     socket: TcpListener,
     filter: Arc<KernelFilter>,
+    places: Arc<Places>,
     orders: watch::Sender<Accepting>,
     ended: Receiver<()>,
 }
@@ -185,6 +186,7 @@ impl Listeners {
         let Ready { wanted, bound, socket, filter } = ready;
         let address = bound.address();
         info!(listener:% = wanted.name, address:% = address; "listening");
+        let places = bound.places();
         let (orders, heard) = watch::channel(Accepting::On);
         let (alive, ended) = channel();
         let serving =
@@ -193,7 +195,7 @@ impl Listeners {
             serving.await;
             drop::<Sender<()>>(alive);
         });
-        Running { wanted, address, socket, filter, orders, ended }
+        Running { wanted, address, socket, filter, places, orders, ended }
     }
 
     /// Shows what the kernel filters do whenever somebody looks at the metrics.
@@ -283,7 +285,17 @@ impl Open {
             }
         };
         let socket = bound.share().map_err(unfit)?;
+        let bound = match self.before(wanted) {
+            Some(before) => bound.with_places(Arc::clone(&before.places)),
+            None => bound,
+        };
         Ok(Ready { wanted: wanted.clone(), bound, socket, filter })
+    }
+
+    /// The listener that a wanted one follows, by its name or else by its socket: the connections that it has still count.
+    fn before(&self, wanted: &Wanted) -> Option<&Running> {
+        let same_name = self.running.iter().find(|running| running.wanted.name == wanted.name);
+        same_name.or_else(|| self.running.iter().find(|running| running.wanted.shares_socket(wanted)))
     }
 
     /// The filters of the listeners that run.

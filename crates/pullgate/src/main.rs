@@ -2,9 +2,11 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line reports where its user looks")]
 
 mod commands;
+mod explaining;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use commands::{check, demo, observed, ranges, ready, reload, run, upgrade};
+use explaining::Explain;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -79,6 +81,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+    /// Say what every layer would decide about a request, and why, with the lines of the configuration
+    Explain(Box<Explain>),
     /// Show the main job on this machine: a play-acted Cloudflare, the gateway, an origin
     Demo {
         /// End after the five requests, with exit code 0 only if all came out right
@@ -106,6 +110,8 @@ enum Ranges {
     Show,
     /// Fetch the list and compare: exit code 0 if it changes nothing, 1 if it does or would be refused
     Diff,
+    /// Have the running gateway fetch the list now: exit code 1 if it was not had or not taken, and then nothing has changed
+    Refresh,
 }
 
 const FAILED: u8 = 1;
@@ -120,6 +126,7 @@ fn main() -> ExitCode {
         Command::Check { config, format, would_refuse: true } => observed(&config.config, format),
         Command::Healthcheck { config, address } => ready(&config.config, address),
         Command::Ranges { what, config, format } => ranges(what, &config.config, format),
+        Command::Explain(request) => request.explain(),
         Command::Demo { once } => demo(once),
     };
     result.unwrap_or_else(|error| {

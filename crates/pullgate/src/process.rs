@@ -81,7 +81,7 @@ struct Serving {
 
 impl Serving {
     fn start(file: &Path, passed: Sockets) -> Result<Self, RunError> {
-        let Loaded { config, warnings, files } = load(file)?;
+        let Loaded { config, warnings, advice: _, files } = load(file)?;
         // Nobody may be there to read them.
         let _ = write!(io::stderr(), "{warnings}");
         let system = System::beside(file);
@@ -111,7 +111,7 @@ impl Serving {
         if let Err(error) = systemd::feed_watchdog(self.gateway.heartbeat()) {
             warn!("systemd's watchdog is not fed: {error}");
         }
-        systemd::ready();
+        systemd::serving();
         self.follow();
         if let Some(control) = control {
             control.end();
@@ -151,9 +151,13 @@ impl Serving {
                 }
                 Told::Drain => {
                     systemd::stopping();
+                    reloader.end();
                     return gateway.shut_down(async move { signals.end().await });
                 }
-                Told::HandedOver => return gateway.give_way(async move { signals.end().await }),
+                Told::HandedOver => {
+                    reloader.end();
+                    return gateway.give_way(async move { signals.end().await });
+                }
                 Told::Stop => {
                     systemd::stopping();
                     return gateway.stop();

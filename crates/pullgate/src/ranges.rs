@@ -1,12 +1,15 @@
 //! The list of ranges that a gateway knows: where it is from, since when, and what is leaving it.
 
+mod asked;
 mod compare;
 mod fresh;
 mod kept;
 mod report;
 
 use crate::causes::causes;
+use crate::control::message::Answer;
 use crate::world::System;
+use asked::{Asked, Refreshed};
 use ipnet::IpNet;
 use log::{info, warn};
 use pullgate_cloudflare::{FetchError, Fetched};
@@ -36,6 +39,8 @@ pub(crate) struct Ranges {
     metrics: Metrics,
     /// Told when another configuration has come into force.
     changed: Notify,
+    /// Who wants the list fetched now.
+    asked: Asked,
 }
 
 /// The list in force with everything that belongs to it.
@@ -59,7 +64,13 @@ impl Ranges {
         let folder = system.path(&config.runtime.state_dir);
         let known = Known::at_first(&config.cloudflare, &folder, UnixTime::now());
         config.cloudflare.list = known.learnt.in_force();
-        let ranges = Self { known: known.into(), folder, metrics: metrics.clone(), changed: Notify::new() };
+        let ranges = Self {
+            known: known.into(),
+            folder,
+            metrics: metrics.clone(),
+            changed: Notify::new(),
+            asked: Asked::default(),
+        };
         ranges.show();
         ranges
     }
@@ -92,22 +103,39 @@ impl Ranges {
         self.known().learnt.in_force()
     }
 
+    /// Has the list fetched now, and waits for what comes of it.
+    pub(crate) fn refresh(&self) -> Answer {
+        let refused = |why: String, configuration| Answer::Refused { why, configuration };
+        if self.feed().is_none() {
+            return refused(
+                "the ranges come from no feed: `cloudflare.ranges.source` is not `api`; a file is read with a reload"
+                    .into(),
+                true,
+            );
+        }
+        match self.asked.wait() {
+            Some(Refreshed { outcome, why: None }) => Answer::Refreshed { outcome: outcome.label().to_owned() },
+            Some(Refreshed { outcome, why: Some(why) }) => refused(format!("{}: {why}", outcome.label()), false),
+            None => refused("another configuration has come into force meanwhile, ask again".into(), false),
+        }
+    }
+
     /// Takes what a feed brought, unless another feed is configured by now.
-    fn learn(&self, feed: &RangesFeed, fetched: Result<Fetched, FetchError>) -> Option<RefreshOutcome> {
-        let outcome = self.known().learn(feed, fetched, UnixTime::now())?;
-        self.metrics.ranges_refresh(outcome);
+    fn learn(&self, feed: &RangesFeed, fetched: Result<Fetched, FetchError>) -> Option<Refreshed> {
+        let refreshed = self.known().learn(feed, fetched, UnixTime::now())?;
+        self.metrics.ranges_refresh(refreshed.outcome);
         self.show();
-        Some(outcome)
+        Some(refreshed)
     }
 
     /// Lets go of what has had its grace.
-    fn expire(&self) -> Option<RefreshOutcome> {
+    fn expire(&self) -> Option<Refreshed> {
         let gone = self.known().learnt.expire(UnixTime::now());
         if gone.is_empty() {
             return None;
         }
         info!(gone:% = named(&gone); "the grace of removed ranges has ended");
-        Some(RefreshOutcome::Updated)
+        Some(RefreshOutcome::Updated.into())
     }
 
     /// Writes down what is known, for the next process. One that cannot be written down serves all the same.
@@ -156,12 +184,7 @@ impl Known {
         Self { source, extra, origin, learnt: Learnt::new(list), tag: None, etag: None, since }
     }
 
-    fn learn(
-        &mut self,
-        feed: &RangesFeed,
-        fetched: Result<Fetched, FetchError>,
-        now: UnixTime,
-    ) -> Option<RefreshOutcome> {
+    fn learn(&mut self, feed: &RangesFeed, fetched: Result<Fetched, FetchError>, now: UnixTime) -> Option<Refreshed> {
         let RangesSource::Api(current) = &self.source else { return None };
         if !is_same(current, feed) {
             return None;
@@ -170,7 +193,7 @@ impl Known {
         let (published, tag) = match fetched {
             Ok(Fetched::Unchanged) => {
                 (self.origin, self.since) = (RangesOrigin::Api, now);
-                return Some(RefreshOutcome::Unchanged);
+                return Some(RefreshOutcome::Unchanged.into());
             }
             Ok(Fetched::List { published, tag }) => (published, tag),
             Err(error) => return Some(missed(&error)),
@@ -182,10 +205,10 @@ impl Known {
         (self.tag, self.etag) = (tag, published.etag);
         (self.origin, self.since) = (RangesOrigin::Api, now);
         if change.is_empty() {
-            return Some(RefreshOutcome::Unchanged);
+            return Some(RefreshOutcome::Unchanged.into());
         }
         self.log(&change, feed);
-        Some(RefreshOutcome::Updated)
+        Some(RefreshOutcome::Updated.into())
     }
 
     fn log(&self, change: &Change, feed: &RangesFeed) {
@@ -199,13 +222,14 @@ impl Known {
 }
 
 /// Says why a list was not had; the one before stays.
-fn missed(error: &FetchError) -> RefreshOutcome {
+fn missed(error: &FetchError) -> Refreshed {
     let (outcome, what) = match error {
         FetchError::Unfit(_) => (RefreshOutcome::Refused, "ranges refused, those before stay"),
         _ => (RefreshOutcome::Failed, "ranges not fetched, those before stay"),
     };
-    warn!("{what}: {}", causes(error));
-    outcome
+    let why = causes(error);
+    warn!("{what}: {why}");
+    Refreshed { outcome, why: Some(why) }
 }
 
 /// Whether two feeds publish one list.

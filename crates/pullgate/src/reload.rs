@@ -147,7 +147,7 @@ impl Succession {
     }
 
     fn follow(&self, loaded: Loaded, before: &Snapshot) -> Result<Reloaded, ReloadError> {
-        let Loaded { mut config, warnings, files: _ } = loaded;
+        let Loaded { mut config, warnings, advice: _, files: _ } = loaded;
         let asked = Fixed::of(&config);
         let changed = self.fixed.changes(&asked);
         if !changed.is_empty() {
@@ -173,11 +173,13 @@ pub(crate) struct Reloader {
     file: PathBuf,
     /// The files of the last configuration that was looked at, as they were then.
     files: Mutex<Files>,
+    /// Whether the gateway comes to its end: what is changed now is for the process after it.
+    ending: AtomicBool,
 }
 
 impl Reloader {
     pub(crate) fn new(succession: Arc<Succession>, file: &Path, files: Files) -> Self {
-        Self { succession, file: file.to_owned(), files: Mutex::new(files) }
+        Self { succession, file: file.to_owned(), files: Mutex::new(files), ending: AtomicBool::new(false) }
     }
 
     /// The configuration's file.
@@ -193,14 +195,32 @@ impl Reloader {
     /// The files to observe; none where the configuration in force does not want it.
     pub(crate) fn files(&self) -> Option<Files> {
         let files = || self.files.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.succession.watch.load(Ordering::Relaxed).then(files)
+        let observed = self.succession.watch.load(Ordering::Relaxed) && !self.is_ending();
+        observed.then(files)
+    }
+
+    /// Loads nothing from now on.
+    pub(crate) fn end(&self) {
+        self.ending.store(true, Ordering::Release);
+    }
+
+    fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+
+    /// Has the ranges fetched now, and waits for that.
+    pub(crate) fn refresh_ranges(&self) -> Answer {
+        self.succession.ranges.refresh()
     }
 
     fn reload(&self) -> Result<Reloaded, ReloadError> {
+        if self.is_ending() {
+            return Err(SocketError::Ending.into());
+        }
         systemd::reloading();
         let (result, files) = self.succession.reload_noting(&self.file);
         *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
-        systemd::ready();
+        systemd::reloaded();
         match &result {
             Ok(Reloaded { generation, warnings }) => {
                 for warning in warnings.list() {
@@ -225,7 +245,10 @@ impl Reloader {
             Ok(Reloaded { generation, warnings }) => {
                 Answer::Applied { file: self.file.clone(), generation, warnings: warnings.to_string() }
             }
-            Err(error) => Answer::Refused { why: causes(&error), configuration: true },
+            Err(error) => {
+                let configuration = !matches!(error, ReloadError::Sockets(SocketError::Ending));
+                Answer::Refused { why: causes(&error), configuration }
+            }
         }
     }
 }

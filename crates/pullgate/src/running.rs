@@ -1,4 +1,4 @@
-//! The commands that ask a running gateway over its control socket: `pullgate reload`, `pullgate upgrade`.
+//! The commands that ask a running gateway over its control socket: `pullgate reload`, `pullgate upgrade`, `pullgate ranges refresh`.
 
 use crate::control::message::{Answer, Ask};
 use crate::control::{ask, path};
@@ -52,6 +52,9 @@ pub struct Upgraded {
 /// How long a reload may take: it reads files and resolves names.
 const RELOAD: Duration = Duration::from_secs(60);
 
+/// How long a fetch of the ranges may take, with a reload before it that it waits for.
+const REFRESH: Duration = Duration::from_secs(100);
+
 /// How long an upgrade may take; the running gateway gives up earlier.
 const UPGRADE: Duration = Duration::from_secs(150);
 
@@ -62,6 +65,17 @@ const UPGRADE: Duration = Duration::from_secs(150);
 pub fn reload(file: &Path) -> Result<Applied, AskError> {
     match put(file, &Ask::Reload, RELOAD)? {
         Answer::Applied { file, generation, warnings } => Ok(Applied { file, generation, warnings }),
+        _ => Err(AskError::Unexpected),
+    }
+}
+
+/// Has the gateway that runs with this configuration fetch the ranges now; `updated` or `unchanged`.
+///
+/// # Errors
+/// When none answers, there is no feed, or its list was not had or not taken: the ranges before stay.
+pub fn refresh_ranges(file: &Path) -> Result<String, AskError> {
+    match put(file, &Ask::RefreshRanges, REFRESH)? {
+        Answer::Refreshed { outcome } => Ok(outcome),
         _ => Err(AskError::Unexpected),
     }
 }

@@ -167,6 +167,11 @@ impl Snapshot {
         }
     }
 
+    /// What the door sees of it.
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
     /// Counted from 1.
     #[must_use]
     pub fn generation(&self) -> u64 {

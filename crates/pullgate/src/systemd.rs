@@ -32,18 +32,25 @@ pub(crate) fn sockets() -> io::Result<Sockets> {
     Ok(sockets)
 }
 
-/// Tells that this process serves, and that it is the one to look at.
-pub(crate) fn ready() {
-    let Ok(process) = i32::try_from(std::process::id()) else { return };
-    tell(&[NotifyState::MainPid(process.cast_unsigned()), NotifyState::Ready, NotifyState::Status("serving")]);
+/// Tells that this process serves from now on, and that it is the one to look at.
+pub(crate) fn serving() {
+    tell(&[NotifyState::MainPid(std::process::id()), NotifyState::Ready, SERVING]);
 }
 
-/// Tells that the configuration is being loaded again; [`ready`] ends it.
+/// What `systemctl status` shows of a process that serves.
+const SERVING: NotifyState<'_> = NotifyState::Status("serving");
+
+/// Tells that the configuration is being loaded again; [`reloaded`] ends it.
 pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
         Err(error) => debug!("the clock cannot be read: {error}"),
     }
+}
+
+/// Tells that the configuration has been loaded, or refused. Who is to be looked at is not said again: another process may be by now.
+pub(crate) fn reloaded() {
+    tell(&[NotifyState::Ready, SERVING]);
 }
 
 /// Tells that this process comes to its end.

@@ -134,6 +134,8 @@ pub struct Loaded {
     pub config: Config,
     /// What deserves a look.
     pub warnings: Warnings,
+    /// What deserves a second thought: it works, and may not be what somebody wants.
+    pub advice: Warnings,
     /// The files that it was read from, as they were then.
     pub files: Files,
 }
@@ -185,7 +187,9 @@ fn load_with(file: &Path, system: &System) -> Result<Loaded, LoadError> {
     let name = file.display().to_string();
     let loaded = pullgate_config::load(&name, &text, system).map_err(LoadError::Problems)?;
     let files = system.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Ok(Loaded { config: loaded.config, warnings: Warnings { file: name, text, list: loaded.warnings }, files })
+    let list = pullgate_config::advice(&text, &loaded.config);
+    let advice = Warnings { file: name.clone(), text: text.clone(), list };
+    Ok(Loaded { config: loaded.config, warnings: Warnings { file: name, text, list: loaded.warnings }, advice, files })
 }
 
 /// The `state_dir` of a configuration file, which may have other mistakes.
@@ -195,6 +199,6 @@ pub(crate) fn state_dir(file: &Path) -> Result<PathBuf, LoadError> {
     Ok(system.path(&written.map_err(LoadError::Problems)?))
 }
 
-fn text_of(file: &Path) -> Result<String, LoadError> {
+pub(crate) fn text_of(file: &Path) -> Result<String, LoadError> {
     std::fs::read_to_string(file).map_err(|source| LoadError::Unreadable { path: file.to_owned(), source })
 }

@@ -325,3 +325,28 @@ async fn workers_log_level_and_log_format_have_their_effect() {
         assert!(lines == 0 || json || stdout.contains(" 203.0.113.7 GET open.example.com/ 200 permit "), "{stdout}");
     }
 }
+
+/// What loads and deserves a second thought is said by `check`, and keeps nothing from starting.
+#[test]
+fn check_warns_of_what_is_weaker_than_it_looks() {
+    let props = Props::new();
+    let usual = Recipe::default();
+    let hosts = usual.hosts.replacen("trust: [zone-ca.pem]", "trust: [cloudflare]", 1);
+    let listeners = usual.listeners.replacen("kernel_filter: off,", "kernel_filter: off, sources: any,", 1);
+    let file = props.write(&Recipe { hosts, listeners, ..usual }, "127.0.0.1:9");
+    let path = file.to_str().unwrap();
+    let output = pullgate(&["check", "--config", path]);
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    for expected in [
+        "warning: listeners[0].sources: anybody may connect",
+        "warning: listeners[1].protocol: no certificate can be shown here: every request for `shop`, `twin`, `blog` is answered 421",
+        "warning: hosts[0].origin_pull: the only proof is the certificate that all Cloudflare accounts share",
+        "help: upload a certificate of your own to Cloudflare and name its CA in `trust`",
+    ] {
+        assert!(said.contains(expected), "{expected}\n{said}");
+    }
+    let json = pullgate(&["check", "--config", path, "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!((&json["ok"], json["warnings"].as_array().unwrap().len()), (&true.into(), 3));
+}

@@ -1,6 +1,7 @@
 //! The limits of a listener: each key has an effect, and a reload changes it for the connections that come after.
 
-use pullgate_tests::client::connect;
+use crate::binary::free_ports;
+use pullgate_tests::client::{H1, Wire, connect};
 use pullgate_tests::stage::{Recipe, Stage, cloudflare, stranger, visit};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
@@ -50,11 +51,55 @@ async fn a_reload_changes_what_a_listener_speaks_for_new_connections() {
     let listeners = Recipe::default().listeners.replace("protocol: http}", "protocol: https}");
     stage.reload(&Recipe { listeners, ..Recipe::default() }).unwrap();
     let config = stage.tls().alpn(&["http/1.1"]).client_config();
-    let mut new = pullgate_tests::client::H1::tls(Some(cloudflare()), stage.at("http"), "shop.example.com", config)
-        .await
-        .unwrap();
+    let mut new = H1::tls(Some(cloudflare()), stage.at("http"), "shop.example.com", config).await.unwrap();
     assert_eq!(new.send(visit("shop.example.com", "/")).await.unwrap().status, 200);
     assert_eq!(old.send(visit("open.example.com", "/")).await.unwrap().status, 200);
+}
+
+/// What a cap counts does not begin anew where a listener gets another name or another socket.
+#[tokio::test]
+async fn a_cap_counts_on_under_another_name_and_on_another_socket() {
+    let stage = Stage::with(limited("connections: 1")).await;
+    let mut held = stage.plain().await;
+    assert_eq!(held.send(visit("open.example.com", "/")).await.unwrap().status, 200);
+    let (at, crowded) = (stage.at("http"), limited("connections: 1"));
+    let fixed = |name: &str, port: u16| {
+        let listeners = crowded.listeners.replace("name: http,", &format!("name: {name},"));
+        let (https, http) = listeners.split_at(listeners.rfind("127.0.0.1:0").unwrap());
+        let listeners = format!("{https}{}", http.replacen("127.0.0.1:0", &format!("127.0.0.1:{port}"), 1));
+        Recipe { listeners, ..limited("connections: 1") }
+    };
+    // With a port of its own first, so that a name can go to another socket and a socket to another name.
+    let port = free_ports::<1>()[0];
+    stage.reload(&fixed("http", port)).unwrap();
+    let moved = stage.at("http");
+    assert!(moved != at && moved.port() == port);
+    assert_eq!(rest(connect(Some(cloudflare()), moved).await.unwrap()).await, "", "another socket");
+    stage.reload(&fixed("renamed", port)).unwrap();
+    assert_eq!(rest(connect(Some(cloudflare()), stage.at("renamed")).await.unwrap()).await, "", "another name");
+    assert_eq!(stage.metric(&connections("http", "over_limit")), 1.0);
+    assert_eq!(stage.metric(&connections("renamed", "over_limit")), 1.0);
+    drop(held);
+    stage.metric_becomes(r#"pullgate_connections_open{listener="http"}"#, 0.0).await;
+    let mut next = H1::plain(Some(cloudflare()), moved).await.unwrap();
+    assert_eq!(next.send(visit("open.example.com", "/")).await.unwrap().status, 200);
+}
+
+/// A handshake that ends when its listener has left the configuration: the client is told, it is not left without an answer.
+#[tokio::test]
+async fn a_connection_whose_listener_leaves_while_it_shakes_hands_is_answered() {
+    let stage = Stage::new().await;
+    let io = connect(Some(cloudflare()), stage.at("https")).await.unwrap();
+    stage.metric_becomes(r#"pullgate_connections_open{listener="https"}"#, 1.0).await;
+    let usual = Recipe::default();
+    let listeners = usual.listeners.replace("name: https", "name: other");
+    stage.reload(&Recipe { listeners, ..usual }).unwrap();
+    let config = stage.tls().alpn(&["http/1.1"]).client_config();
+    let wire = Wire::secure(io, "shop.example.com", config).await.unwrap();
+    let mut client = H1::over(wire).await.unwrap();
+    let told = client.send(visit("shop.example.com", "/")).await.unwrap();
+    assert_eq!(told.status, 421);
+    client.closed().await;
 }
 
 /// A listener's connections by what became of them.

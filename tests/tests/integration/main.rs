@@ -9,6 +9,7 @@ mod certificates;
 mod clients;
 mod configuration;
 mod descriptors;
+mod explain;
 mod faults;
 mod floods;
 mod handshake;

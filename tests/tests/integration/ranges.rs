@@ -540,3 +540,48 @@ async fn the_commands_show_what_counts_and_what_would_change() {
     let after = json(&ask(&["show", "--format", "json"]).await.unwrap());
     assert_eq!((&after["running"], &after["origin"]), (&false.into(), &"last_good".into()));
 }
+
+/// `pullgate ranges refresh`: what a running gateway fetches at once, and what it says where it does not take it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_has_the_list_fetched_now() {
+    let feed = Feed::start(Reply::published_but(&[], &[], "first")).await;
+    let [https, admin] = free_ports();
+    let usual = recipe(https, admin);
+    let ranges = format!("source: api, url: '{}', refresh: 1h", feed.url("127.0.0.1"));
+    let fed = Recipe { head: usual.head.replace("source: builtin", &ranges), ..recipe(https, admin) };
+    let props = Props::new();
+    let file = props.write(&fed, "127.0.0.1:9");
+    let path = file.to_str().unwrap();
+    let refresh = |more: &[&str]| pullgate(&[&["ranges", "refresh", "-c", path], more].concat());
+    let nobody = refresh(&[]);
+    assert_eq!(nobody.status.code(), Some(1), "{nobody:?}");
+    assert!(text(&nobody.stderr).contains("no running gateway answers on"), "{nobody:?}");
+
+    let _running = Running::start(&file);
+    let admin = format!("127.0.0.1:{admin}");
+    assert!(eventually(|| pullgate(&["healthcheck", "--address", &admin]).status.success()).await);
+    metrics_show(&admin, "pullgate_ranges_refreshes_total{outcome=\"unchanged\"} 1\n").await;
+    assert!(eventually(|| props.path().join("state/control.sock").exists()).await);
+    feed.say(Reply::published_but(&[], &[NEW.0], "second"));
+    let updated = refresh(&[]);
+    assert_eq!((updated.status.code(), &*text(&updated.stdout)), (Some(0), "ranges fetched: updated\n"), "{updated:?}");
+    metrics_show(&admin, "pullgate_ranges_prefixes{family=\"ipv4\"} 17\n").await;
+    let unchanged: Value = serde_json::from_slice(&refresh(&["--format", "json"]).stdout).unwrap();
+    assert_eq!((&unchanged["applied"], &unchanged["outcome"]), (&true.into(), &"unchanged".into()));
+    for (reply, why) in [
+        (Reply::published_but(&BUILTIN[..8], &[], "half"), "refused: the list has lost"),
+        (Reply::new(500, ""), "failed: the answer is 500"),
+    ] {
+        feed.say(reply);
+        let missed = refresh(&[]);
+        assert_eq!(missed.status.code(), Some(1), "{missed:?}");
+        let said = text(&missed.stderr);
+        assert!(said.contains(why) && said.contains("the ranges before stay in force"), "{said}");
+    }
+
+    props.write(&usual, "127.0.0.1:9");
+    assert!(pullgate(&["reload", "-c", path]).status.success());
+    let builtin = refresh(&[]);
+    assert_eq!(builtin.status.code(), Some(2), "{builtin:?}");
+    assert!(text(&builtin.stderr).contains("the ranges come from no feed"), "{builtin:?}");
+}

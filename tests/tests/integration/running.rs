@@ -307,6 +307,25 @@ async fn h50_a_new_process_that_fails_changes_nothing() {
     assert_eq!(life.h2().await.send(visit("shop.example.com", "/")).await.unwrap().status, 200);
 }
 
+/// What changes while a process drains is for the one after it: it loads nothing, and does not refuse it either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_ends_loads_nothing() {
+    let life = Life::new().await;
+    let running = Running::start(&life.file);
+    life.ready().await;
+    assert!(eventually(|| life.props.path().join("state/control.sock").exists()).await);
+    let mut held = life.h1().await;
+    assert_eq!(held.send(visit("shop.example.com", "/")).await.unwrap().status, 200);
+    running.signal("-TERM");
+    assert!(eventually(|| !pullgate(&["healthcheck", "--address", &life.admin]).status.success()).await);
+    let output = life.command(&["reload"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(text(&output.stderr).contains("the gateway is ending"), "{output:?}");
+    assert!(!metrics(&life.admin).await.contains("pullgate_config_reloads_total{outcome=\"refused\"} 1"));
+    drop(held);
+    assert!(running.end().await.0.success());
+}
+
 #[tokio::test]
 async fn there_is_nothing_to_take_over_from_nobody() {
     let life = Life::new().await;

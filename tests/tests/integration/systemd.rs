@@ -37,7 +37,8 @@ fn inherited(admin: u16) -> Recipe {
     }
 }
 
-/// The next message that says this; those before it are of no interest.
+/// The next message that says this; those before it are of no interest. Whoever waits for something else meanwhile stops the process: the
+/// queue of messages is short.
 fn hears(notified: &UnixDatagram, expected: &str) -> String {
     let mut bytes = [0; 4096];
     loop {
@@ -74,6 +75,11 @@ async fn a_passed_socket_serves_and_systemd_hears_of_it() {
     let upgraded = pullgate(&["upgrade", "--format", "json", "--config", file.to_str().unwrap()]);
     let report: serde_json::Value = serde_json::from_slice(&upgraded.stdout).unwrap_or_else(|_| panic!("{upgraded:?}"));
     hears(&notified, &format!("MAINPID={}\n", report["process"]));
+    // What changes now is for the new process: the old one, which finishes what is open, loads nothing and claims nothing.
+    std::fs::write(&file, format!("{}\n", std::fs::read_to_string(&file).unwrap())).unwrap();
+    hears(&notified, "RELOADING=1");
+    let said = hears(&notified, "READY=1");
+    assert!(!said.contains("MAINPID"), "{said}");
     drop(client);
     assert!(eventually(|| running.0.try_wait().unwrap().is_some()).await);
     let mut client = H1::plain(Some(cloudflare()), at).await.unwrap();

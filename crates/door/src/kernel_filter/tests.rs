@@ -1,9 +1,10 @@
 //! The filter on real sockets: what the kernel takes, whom it lets through, and what is left on accepted sockets.
 
 use super::*;
+use crate::accept::{Accepting, Arrival, Reception, serve};
 use crate::entrance::Entrance;
 use crate::gate::{Gate, Gates};
-use crate::listen::{Accepting, Arrival, Bound, ListenerSettings, Reception, bind, serve};
+use crate::listen::{Bound, ListenerSettings, bind};
 use crate::stream::Stream;
 use nix::setsockopt_impl;
 use pullgate_metrics::Metrics;

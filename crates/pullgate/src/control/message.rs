@@ -19,6 +19,8 @@ use std::path::PathBuf;
 pub(crate) enum Ask {
     /// Load the configuration again.
     Reload,
+    /// Fetch the ranges now.
+    RefreshRanges,
     /// Start this program with the configuration's file, and have it take over.
     Upgrade {
         /// The program.
@@ -40,6 +42,11 @@ pub(crate) enum Answer {
         generation: u64,
         /// What deserves a look.
         warnings: String,
+    },
+    /// The ranges were fetched and are in force.
+    Refreshed {
+        /// `updated` or `unchanged`.
+        outcome: String,
     },
     /// Nothing has changed.
     Refused {

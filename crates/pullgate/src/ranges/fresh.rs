@@ -1,10 +1,10 @@
 //! The task that keeps the ranges fresh: fetch, wait, let go of what was removed. No lock is held while it waits for anybody.
 
 use super::Ranges;
+use super::asked::Refreshed;
 use crate::reload::Succession;
 use pullgate_cloudflare::Client;
 use pullgate_config::RangesFeed;
-use pullgate_metrics::RefreshOutcome;
 use pullgate_policy::ranges::pause;
 use rustls_pki_types::UnixTime;
 use std::sync::Arc;
@@ -18,22 +18,34 @@ const LOOK: Duration = Duration::from_secs(60);
 pub(crate) async fn keep_fresh(succession: Arc<Succession>, client: Client) {
     let mut timetable: Option<Timetable> = None;
     loop {
-        let Some((feed, tag)) = succession.ranges().feed() else {
+        let ranges = succession.ranges();
+        let asked = ranges.asked.take();
+        let Some((feed, tag)) = ranges.feed() else {
+            drop(asked);
             timetable = None;
-            succession.ranges().changed.notified().await;
+            tokio::select! {
+                () = ranges.changed.notified() => {}
+                () = ranges.asked.somebody() => {}
+            }
             continue;
         };
         let times = timetable.take().filter(|times| times.is_of(&feed)).unwrap_or_else(|| Timetable::of(&feed));
         let times = timetable.insert(times);
-        if Instant::now() >= times.due {
+        if Instant::now() >= times.due || !asked.is_empty() {
             let fetched = client.ranges(&feed.url, &feed.partners, tag.as_deref()).await;
-            times.note(in_turn(&succession, move |ranges| ranges.learn(&feed, fetched)).await);
+            let refreshed = in_turn(&succession, move |ranges| ranges.learn(&feed, fetched)).await;
+            times.note(refreshed.as_ref());
+            if let Some(refreshed) = refreshed {
+                // Who has gone by now does not want to know.
+                asked.iter().for_each(|tell| drop(tell.send(refreshed.clone())));
+            }
             continue;
         }
         tokio::select! {
             () = sleep_until(times.due) => {}
-            () = succession.ranges().changed.notified() => {}
-            () = grace_ends(succession.ranges()) => drop(in_turn(&succession, Ranges::expire).await),
+            () = ranges.changed.notified() => {}
+            () = ranges.asked.somebody() => {}
+            () = grace_ends(ranges) => drop(in_turn(&succession, Ranges::expire).await),
         }
     }
 }
@@ -54,8 +66,8 @@ impl Timetable {
         self.feed == *feed
     }
 
-    fn note(&mut self, outcome: Option<RefreshOutcome>) {
-        let missed = matches!(outcome, Some(RefreshOutcome::Refused | RefreshOutcome::Failed));
+    fn note(&mut self, refreshed: Option<&Refreshed>) {
+        let missed = refreshed.is_some_and(|refreshed| refreshed.why.is_some());
         self.failures = if missed { self.failures.saturating_add(1) } else { 0 };
         self.due = Instant::now() + pause(self.feed.refresh, self.failures, fastrand::f64());
     }
@@ -65,15 +77,15 @@ impl Timetable {
 /// way, and disks may hang.
 async fn in_turn(
     succession: &Arc<Succession>,
-    change: impl FnOnce(&Ranges) -> Option<RefreshOutcome> + Send + 'static,
-) -> Option<RefreshOutcome> {
+    change: impl FnOnce(&Ranges) -> Option<Refreshed> + Send + 'static,
+) -> Option<Refreshed> {
     let succession = Arc::clone(succession);
     let changing = tokio::task::spawn_blocking(move || {
-        let outcome = succession.renew_ranges(change);
-        if matches!(outcome, Some(RefreshOutcome::Updated | RefreshOutcome::Unchanged)) {
+        let refreshed = succession.renew_ranges(change);
+        if refreshed.as_ref().is_some_and(|refreshed| refreshed.why.is_none()) {
             succession.ranges().keep();
         }
-        outcome
+        refreshed
     });
     changing.await.ok().flatten()
 }

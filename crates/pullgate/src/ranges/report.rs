@@ -105,6 +105,11 @@ impl Known {
 }
 
 impl RangesReport {
+    /// Everything that counts as Cloudflare but `extra`.
+    pub(crate) fn in_force(&self) -> Vec<IpNet> {
+        self.learnt().in_force()
+    }
+
     /// What a list that follows is held against.
     pub(super) fn learnt(&self) -> Learnt {
         let leaving = |left: &LeavingReport| Leaving { network: left.prefix, until: at(left.until) };
