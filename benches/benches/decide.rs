@@ -61,6 +61,7 @@ fn decide(criterion: &mut Criterion) {
         hosts: Arc::new(HostTable::new((0..100).map(host).collect()).unwrap()),
         listener_hosts: HashMap::new(),
         admissions: Arc::clone(&admissions),
+        access_keys: Arc::default(),
     };
     let connection = Connection {
         listener: "https".into(),

@@ -1,5 +1,6 @@
-//! Fetching a list: one connection, one request, one answer, within limits, and nothing believed that TLS does not vouch for.
+//! Fetching: one connection, one request, one answer, within limits, and nothing believed that TLS does not vouch for.
 
+use crate::keys::{self, KeysError};
 use crate::ranges::{LONGEST_ETAG, Published, RangesError, parse};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONNECTION, ETAG, HOST, IF_NONE_MATCH, USER_AGENT};
@@ -9,6 +10,7 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use pullgate_policy::access::KeySet;
 use pullgate_policy::ranges::Partner;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
@@ -21,7 +23,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-/// Bytes of an answer; Cloudflare's has 600, and 4 kB with the China network.
+/// Bytes of an answer. Cloudflare's list has 600, and 4 kB with the China network; the keys of a team have 8 kB.
 const LARGEST_ANSWER: usize = 1024 * 1024;
 
 /// How long a fetch may take.
@@ -57,14 +59,14 @@ impl std::fmt::Debug for Client {
 #[error("TLS: {0}")]
 pub struct ClientError(#[from] rustls::Error);
 
-/// A list that was not had.
+/// A list, or keys, that were not had.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The URL names no host, or none that a certificate could be for.
     #[error("the URL names no host that could be asked")]
     NoHost,
     /// Without TLS, from another machine: anybody on the way could have changed it.
-    #[error("a list without TLS may only come from this machine")]
+    #[error("without TLS an answer may only come from this machine")]
     Unprotected,
     /// The name has no address.
     #[error("`{0}` cannot be resolved")]
@@ -87,15 +89,18 @@ pub enum FetchError {
     /// The server sends elsewhere; who that is, nobody has configured.
     #[error("the answer is {0}, and a redirect is not followed")]
     Redirected(StatusCode),
-    /// The server has no list.
+    /// The server has nothing to give.
     #[error("the answer is {0}")]
     Status(StatusCode),
     /// Nothing was asked for by its tag, and yet it has not changed.
-    #[error("the answer is 304 to a request that has no list to compare with")]
+    #[error("the answer is 304 to a request that has nothing to compare with")]
     UnaskedNotModified,
     /// There is an answer, and it is no list of ranges.
     #[error(transparent)]
     Unfit(#[from] RangesError),
+    /// There is an answer, and it is no set of keys.
+    #[error(transparent)]
+    UnfitKeys(#[from] KeysError),
 }
 
 /// What a fetch brought.
@@ -151,16 +156,26 @@ impl Client {
     pub async fn ranges(&self, url: &Uri, partners: &[Partner], tag: Option<&str>) -> Result<Fetched, FetchError> {
         let fetch = async {
             let response = self.ask(request(url, partners, tag)?, url).await?;
-            match response.status() {
-                StatusCode::OK => {}
-                StatusCode::NOT_MODIFIED if tag.is_some() => return Ok(Fetched::Unchanged),
-                StatusCode::NOT_MODIFIED => return Err(FetchError::UnaskedNotModified),
-                status if status.is_redirection() => return Err(FetchError::Redirected(status)),
-                status => return Err(FetchError::Status(status)),
+            if response.status() == StatusCode::NOT_MODIFIED && tag.is_some() {
+                return Ok(Fetched::Unchanged);
             }
+            is_there(response.status())?;
             let tag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok());
             let tag = tag.filter(|tag| tag.len() <= LONGEST_ETAG).map(str::to_owned);
             Ok(Fetched::List { published: parse(&whole(response).await?, partners)?, tag })
+        };
+        timeout(self.limits.total, fetch).await.map_err(|_| FetchError::TimedOut(self.limits.total))?
+    }
+
+    /// Fetches the keys of a team.
+    ///
+    /// # Errors
+    /// When there is no answer, or it is not a set of keys that tokens could be verified with.
+    pub async fn keys(&self, url: &Uri) -> Result<KeySet, FetchError> {
+        let fetch = async {
+            let response = self.ask(request(url, &[], None)?, url).await?;
+            is_there(response.status())?;
+            Ok(keys::parse(&whole(response).await?)?)
         };
         timeout(self.limits.total, fetch).await.map_err(|_| FetchError::TimedOut(self.limits.total))?
     }
@@ -193,6 +208,15 @@ impl Client {
             }
         }
         Err(FetchError::Unreachable(host.to_owned(), last))
+    }
+}
+
+fn is_there(status: StatusCode) -> Result<(), FetchError> {
+    match status {
+        StatusCode::OK => Ok(()),
+        StatusCode::NOT_MODIFIED => Err(FetchError::UnaskedNotModified),
+        status if status.is_redirection() => Err(FetchError::Redirected(status)),
+        status => Err(FetchError::Status(status)),
     }
 }
 

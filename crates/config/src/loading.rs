@@ -2,8 +2,11 @@
 
 use crate::problem::{Location, Problem};
 use crate::world::World;
+use http::Uri;
+use pullgate_policy::access::Team;
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
 
 /// One load in progress.
@@ -13,6 +16,8 @@ pub(crate) struct Loading<'a> {
     pub(crate) world: &'a dyn World,
     /// SHA-256 of the text that is loaded.
     pub(crate) text: [u8; 32],
+    /// Where the keys of each Access team come from, as it was said first.
+    pub(crate) key_feeds: RefCell<HashMap<Team, (Uri, Location)>>,
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
 }
@@ -54,7 +59,13 @@ impl Fault {
 
 impl<'a> Loading<'a> {
     pub(crate) fn new(world: &'a dyn World, text: &str) -> Self {
-        Self { world, text: Sha256::digest(text).into(), problems: RefCell::default(), warnings: RefCell::default() }
+        Self {
+            world,
+            text: Sha256::digest(text).into(),
+            key_feeds: RefCell::default(),
+            problems: RefCell::default(),
+            warnings: RefCell::default(),
+        }
     }
 
     pub(crate) fn report(&self, problem: Problem) -> Reported {

@@ -58,6 +58,8 @@ pub struct Cloudflare {
     pub list: Vec<IpNet>,
     /// What counts as Cloudflare besides the list.
     pub extra: Vec<IpNet>,
+    /// How the keys of Access teams are kept.
+    pub access: AccessRefresh,
 }
 
 impl Cloudflare {
@@ -101,6 +103,22 @@ impl Default for RangesFeed {
             refresh: Duration::from_secs(60 * 60),
             removal_grace: Duration::from_secs(24 * 60 * 60),
         }
+    }
+}
+
+/// How the keys of Access teams are kept fresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccessRefresh {
+    /// Between two fetches.
+    pub refresh: Duration,
+    /// How long keys count without news of them.
+    pub stale_after: Duration,
+}
+
+impl Default for AccessRefresh {
+    /// A team has a new key every six weeks, and the one before for a week more.
+    fn default() -> Self {
+        Self { refresh: Duration::from_secs(60 * 60), stale_after: Duration::from_secs(24 * 60 * 60) }
     }
 }
 

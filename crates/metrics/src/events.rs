@@ -89,14 +89,14 @@ impl PanicAt {
     }
 }
 
-/// What became of an attempt to learn Cloudflare's ranges.
+/// What became of an attempt to learn Cloudflare's ranges, or a team's keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefreshOutcome {
-    /// Another list came and was taken.
+    /// Something else came and was taken.
     Updated,
-    /// The list is the one that is known.
+    /// It is what is known.
     Unchanged,
-    /// There was an answer, and it was no list that could be right.
+    /// There was an answer, and it was nothing that could be right.
     Refused,
     /// There was no answer.
     Failed,

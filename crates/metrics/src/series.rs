@@ -14,7 +14,8 @@ use prometheus::{
 use pullgate_policy::decide;
 use pullgate_policy::origin_pull::{Cause, Verdict};
 use pullgate_policy::{Reason, TrustLevel};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -38,6 +39,11 @@ pub struct Metrics {
     ranges_since: Arc<AtomicU64>,
     ranges_source: IntGaugeVec,
     ranges_refreshes: IntCounterVec,
+    access_keys: IntGaugeVec,
+    access_keys_age: IntGaugeVec,
+    /// When the keys of each team were fetched, in seconds since 1970.
+    access_keys_since: Arc<Mutex<HashMap<String, u64>>>,
+    access_keys_refreshes: IntCounterVec,
     certificate_not_after: IntGaugeVec,
     config_generation: IntGauge,
     config_info: IntGaugeVec,
@@ -83,6 +89,10 @@ impl Metrics {
             ranges_since: Arc::default(),
             ranges_source: make.gauge(RANGES_SOURCE)?,
             ranges_refreshes: make.counter(RANGES_REFRESHES)?,
+            access_keys: make.gauge(ACCESS_KEYS)?,
+            access_keys_age: make.gauge(ACCESS_KEYS_AGE)?,
+            access_keys_since: Arc::default(),
+            access_keys_refreshes: make.counter(ACCESS_KEYS_REFRESHES)?,
             certificate_not_after: make.gauge(CERTIFICATE_NOT_AFTER)?,
             config_generation: IntGauge::with_opts(opts(CONFIG_GENERATION))?,
             config_info: make.gauge(CONFIG_INFO)?,
@@ -118,6 +128,9 @@ impl Metrics {
     pub fn render(&self) -> Result<String, MetricsError> {
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
         self.ranges_age.set(signed(now.saturating_sub(self.ranges_since.load(Ordering::Relaxed))));
+        for (team, since) in self.access_keys_since().iter() {
+            self.access_keys_age.with_label_values(&[team]).set(signed(now.saturating_sub(*since)));
+        }
         self.probes.read();
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
@@ -219,6 +232,35 @@ impl Metrics {
     /// Counts an attempt to learn the ranges.
     pub fn ranges_refresh(&self, outcome: RefreshOutcome) {
         self.ranges_refreshes.with_label_values(&[outcome.label()]).inc();
+    }
+
+    /// Shows how many keys of an Access team are known and when it told them, in seconds since 1970; none where none are known yet.
+    pub fn access_keys(&self, team: &str, known: Option<(usize, u64)>) {
+        let (count, since) = known.unzip();
+        self.access_keys.with_label_values(&[team]).set(i64::try_from(count.unwrap_or(0)).unwrap_or(i64::MAX));
+        if let Some(since) = since {
+            self.access_keys_since().insert(team.to_owned(), since);
+        }
+    }
+
+    /// Counts an attempt to fetch the keys of a team.
+    pub fn access_keys_refresh(&self, team: &str, outcome: RefreshOutcome) {
+        self.access_keys_refreshes.with_label_values(&[team, outcome.label()]).inc();
+    }
+
+    /// Forgets a team that no policy names any more.
+    pub fn forget_access_keys(&self, team: &str) {
+        self.access_keys_since().remove(team);
+        // What was never shown is not there to be forgotten.
+        let _ = self.access_keys.remove_label_values(&[team]);
+        let _ = self.access_keys_age.remove_label_values(&[team]);
+        for outcome in RefreshOutcome::ALL {
+            let _ = self.access_keys_refreshes.remove_label_values(&[team, outcome.label()]);
+        }
+    }
+
+    fn access_keys_since(&self) -> MutexGuard<'_, HashMap<String, u64>> {
+        self.access_keys_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shows when the origin-pull leaf last accepted on a host ends, in seconds since 1970.
@@ -381,6 +423,21 @@ const RANGES_REFRESHES: Series = series(
     "pullgate_ranges_refreshes_total",
     "Attempts to fetch the ranges: updated, unchanged, refused (an answer that is no list that could be right), failed (no answer).",
     &["outcome"],
+);
+const ACCESS_KEYS: Series = series(
+    "pullgate_access_keys",
+    "Keys of a Cloudflare Access team that its tokens are verified with; 0 while none are known, and policy `access` answers 503.",
+    &["team"],
+);
+const ACCESS_KEYS_AGE: Series = series(
+    "pullgate_access_keys_age_seconds",
+    "Since the team last told its keys; after `cloudflare.access.stale_after` they count no more. Absent while none are known.",
+    &["team"],
+);
+const ACCESS_KEYS_REFRESHES: Series = series(
+    "pullgate_access_keys_refreshes_total",
+    "Attempts to fetch a team's keys: updated, unchanged, refused (an answer that is no set of keys), failed (no answer).",
+    &["team", "outcome"],
 );
 const CERTIFICATE_NOT_AFTER: Series = series(
     "pullgate_certificate_not_after_timestamp_seconds",

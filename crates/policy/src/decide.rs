@@ -3,13 +3,14 @@
 //! The order is the product's promise: a source that is admitted no more, a malformed head, an unlisted host, a proof that does not satisfy it, the
 //! visitor's address, the method and the size, the route, then the policies in order.
 
+use crate::access::AccessKeys;
 use crate::admission::Admissions;
 use crate::denial::{Denial, Reason};
 use crate::facts::{Connection, Facts, Request, Source, TrustLevel};
 use crate::headers::{self, HeaderEdits};
 use crate::hosts::{Host, HostIndex, HostTable, normal_name};
 use crate::origin_pull::{Cause, OriginPull, Verdict};
-use crate::policies::{Asked, Attached, Mode};
+use crate::policies::{Asked, Attached, Findings, Mode};
 use crate::routes::{self, Route, RouteAction, RouteIndex, RouteProtocol, Sought};
 use crate::target::Target;
 use crate::template::Known;
@@ -31,6 +32,8 @@ pub struct Rules {
     pub listener_hosts: HashMap<Arc<str>, Vec<HostIndex>>,
     /// Who may connect.
     pub admissions: Arc<Admissions>,
+    /// The keys of Access teams, as far as they are known.
+    pub access_keys: Arc<AccessKeys>,
 }
 
 /// What is to be done with a request that may pass.
@@ -104,6 +107,8 @@ pub struct Ruling {
     pub trust: TrustLevel,
     /// Refusals that observe mode let pass.
     pub observed: Vec<Observed>,
+    /// What the policies learnt.
+    pub findings: Findings,
     /// `Allow`, where the method was refused.
     pub allow: Option<HeaderValue>,
     /// Whether the connection is to end after the answer: the host of its handshake would not take it any more.
@@ -131,6 +136,7 @@ impl Rules {
             visitor: None,
             trust: self.trust_in(facts.connection, facts.now),
             observed: Vec::new(),
+            findings: Findings::default(),
             allow: None,
             ends_connection: false,
             outcome: Err(Reason::SourceUnlisted.into()),
@@ -173,12 +179,13 @@ impl Rules {
         method?;
         host.request.check_length(request.headers)?;
         let route = &host.routes[route?];
-        let asked = Asked { facts, visitor: &visitor, trust: ruling.trust };
+        let asked = Asked { facts, visitor: &visitor, trust: ruling.trust, access_keys: &self.access_keys };
         for attached in host.policies.iter().chain(&route.policies) {
-            judge(attached, &asked, &mut ruling.observed)?;
+            judge(attached, &asked, ruling)?;
         }
 
-        let known = Known { facts, visitor: &visitor, trust: ruling.trust };
+        let identity = ruling.findings.identity.as_ref();
+        let known = Known { facts, visitor: &visitor, trust: ruling.trust, identity };
         let action = action_of(host, route, &target, &authority, &known, believed);
         let response_edits = host.response_headers.fill(&known);
         Ok(Permit { action, response_edits, body_bytes: host.request.body_bytes })
@@ -306,12 +313,12 @@ fn visitor_of(host: &Host, facts: &Facts<'_>, believed: bool) -> Result<Visitor,
     Ok(Visitor { address: host.visitor.address(headers, peer)?, country: country(headers) })
 }
 
-fn judge(attached: &Attached, asked: &Asked<'_>, observed: &mut Vec<Observed>) -> Result<(), Denial> {
-    match (attached.policy.judge(asked), attached.mode) {
+fn judge(attached: &Attached, asked: &Asked<'_>, ruling: &mut Ruling) -> Result<(), Denial> {
+    match (attached.policy.examine(asked, &mut ruling.findings), attached.mode) {
         (Ok(()), _) => Ok(()),
         (Err(reason), Mode::Enforce) => Err(Denial::by(Arc::clone(&attached.label), reason)),
         (Err(reason), Mode::Observe) => {
-            observed.push(Observed { policy: Arc::clone(&attached.label), reason: reason.label() });
+            ruling.observed.push(Observed { policy: Arc::clone(&attached.label), reason: reason.label() });
             Ok(())
         }
     }

@@ -86,6 +86,34 @@ reasons! {
     WorkerUnlisted = "worker_unlisted" => FORBIDDEN,
     /// Policy `workers`: `CF-Worker` is not one zone name.
     WorkerMalformed = "worker_malformed" => FORBIDDEN,
+    /// Policy `access`: no token of Cloudflare Access.
+    AccessTokenMissing = "access_token_missing" => FORBIDDEN,
+    /// Policy `access`: more than one token, or a header and a cookie that disagree.
+    AccessTokenDuplicated = "access_token_duplicated" => FORBIDDEN,
+    /// Policy `access`: what stands for a token is none, or a claim has a form that it may not have.
+    AccessTokenMalformed = "access_token_malformed" => FORBIDDEN,
+    /// Policy `access`: the token is not signed by RS256.
+    AccessAlgorithm = "access_algorithm" => FORBIDDEN,
+    /// Policy `access`: the token names a key that the team, as far as is known, does not have.
+    AccessKeyUnknown = "access_key_unknown" => FORBIDDEN,
+    /// Policy `access`: the signature is not that of the key that the token names.
+    AccessSignature = "access_signature" => FORBIDDEN,
+    /// Policy `access`: the token is another issuer's.
+    AccessIssuer = "access_issuer" => FORBIDDEN,
+    /// Policy `access`: the token is for another application.
+    AccessAudience = "access_audience" => FORBIDDEN,
+    /// Policy `access`: the token has run out.
+    AccessExpired = "access_expired" => FORBIDDEN,
+    /// Policy `access`: the token is not in force yet, or from the future.
+    AccessNotYetValid = "access_not_yet_valid" => FORBIDDEN,
+    /// Policy `access`: the token is not one for an application: the login to the team itself, for instance.
+    AccessType = "access_type" => FORBIDDEN,
+    /// Policy `access`: the token is good and `identities` names nobody whom it is for.
+    AccessIdentity = "access_identity" => FORBIDDEN,
+    /// Policy `access`: no keys of the team are known yet. Whoever waits here is not at fault.
+    AccessKeysMissing = "access_keys_missing" => SERVICE_UNAVAILABLE,
+    /// Policy `access`: there was no news of the team's keys for too long.
+    AccessKeysStale = "access_keys_stale" => SERVICE_UNAVAILABLE,
 }
 
 impl fmt::Display for Reason {
@@ -129,7 +157,8 @@ mod tests {
         let labels: HashSet<_> = Reason::ALL.iter().map(|reason| reason.label()).collect();
         assert_eq!(labels.len(), Reason::ALL.len());
         for reason in Reason::ALL {
-            let own = [Reason::Panicked, Reason::Loop].contains(reason);
+            // Not the client's fault, and a refusal all the same.
+            let own = [Reason::Panicked, Reason::Loop, Reason::AccessKeysMissing, Reason::AccessKeysStale].contains(reason);
             assert!(reason.status().is_client_error() || own && reason.status().is_server_error(), "{reason}");
         }
     }

@@ -3,7 +3,9 @@
 //! Nothing that a client chose reaches the upstream under an owned name. From a peer that is believed, the fields that
 //! Cloudflare sets itself pass unchanged (see [`passes`]); every other owned field is removed, whatever its spelling.
 
+use crate::access::Identity;
 use crate::denial::Reason;
+use crate::policies::ASSERTION;
 use crate::template::{Known, Template};
 use http::header::{CONNECTION, COOKIE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -191,7 +193,20 @@ pub fn identity_edits(known: &Known<'_>, host: &str, believed: bool) -> HeaderEd
     if let Some(cookie) = joined_cookie(headers) {
         edits.set.push((COOKIE, cookie));
     }
+    if let Some(identity) = known.identity {
+        vouch(&mut edits, identity);
+    }
     edits
+}
+
+/// The token that `access` has verified goes on, whoever the peer is: it proves itself. The e-mail address goes on as the token has it, for
+/// the field that Cloudflare sends is not signed.
+fn vouch(edits: &mut HeaderEdits, identity: &Identity) {
+    edits.remove.retain(|name| name != ASSERTION);
+    let email = identity.email.as_deref().and_then(|email| HeaderValue::from_str(email).ok());
+    if let Some(email) = email.filter(|email| email.len() <= LONGEST_VALUE) {
+        edits.set.push((HeaderName::from_static("cf-access-authenticated-user-email"), email));
+    }
 }
 
 /// The visitor's scheme: as the believed peer says, else the connection's own.

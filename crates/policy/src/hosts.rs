@@ -118,10 +118,14 @@ pub struct Host {
 }
 
 impl Host {
-    /// The labels of its policies and those of its routes that are in observe mode.
+    /// Its policies and those of its routes.
+    pub fn attached(&self) -> impl Iterator<Item = &Attached> {
+        self.policies.iter().chain(self.routes.iter().flat_map(|route| &route.policies))
+    }
+
+    /// The labels of those that are in observe mode.
     pub fn observing(&self) -> impl Iterator<Item = &str> {
-        let policies = self.policies.iter().chain(self.routes.iter().flat_map(|route| &route.policies));
-        policies.filter(|attached| attached.mode == Mode::Observe).map(|attached| &*attached.label)
+        self.attached().filter(|attached| attached.mode == Mode::Observe).map(|attached| &*attached.label)
     }
 }
 

@@ -6,6 +6,7 @@
 //! 2. the proxy adds the [`Request`] facts and the present time to make [`Facts`];
 //! 3. [`Rules::decide`] answers with a [`Permit`], the only way to an upstream, or a [`Denial`].
 
+pub mod access;
 pub mod admission;
 pub mod decide;
 pub mod denial;

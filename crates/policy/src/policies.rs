@@ -3,6 +3,7 @@
 //! Adding a kind touches four places: its file here, its line in the register below, its variant in the configuration, its
 //! example in `conf/`. CONTRIBUTING.md walks through it.
 
+use crate::access::{AccessKeys, Identity, KeyFeed, Team};
 use crate::denial::Reason;
 use crate::facts::{Facts, TrustLevel};
 use crate::visitor::Visitor;
@@ -24,10 +25,13 @@ macro_rules! register {
 }
 
 register! {
+    access::Access = "access",
     client_networks::ClientNetworks = "client-networks",
     proof::Proof = "proof",
     workers::Workers = "workers",
 }
+
+pub use access::{ASSERTION, Cookie};
 
 /// What a policy judges.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +42,17 @@ pub struct Asked<'a> {
     pub visitor: &'a Visitor,
     /// What the connection proves to the requested host.
     pub trust: TrustLevel,
+    /// The keys of Access teams, as far as they are known.
+    pub access_keys: &'a AccessKeys,
+}
+
+/// What policies learn on their way to an answer, for those who come after them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Who a token of Cloudflare Access says is asking, where a policy has verified it.
+    pub identity: Option<Identity>,
+    /// Teams of which a token names a key that is not known: they may have a new one.
+    pub unknown_keys: Vec<Team>,
 }
 
 /// A rule over facts: no I/O, no clock, no state.
@@ -56,6 +71,19 @@ pub trait Policy: fmt::Debug + Send + Sync {
     /// The least that a connection has to prove, without which nobody passes.
     fn demands(&self) -> TrustLevel {
         TrustLevel::None
+    }
+
+    /// The same, for a policy that learns something which counts after it.
+    ///
+    /// # Errors
+    /// As [`Policy::judge`].
+    fn examine(&self, asked: &Asked<'_>, _findings: &mut Findings) -> Result<(), Reason> {
+        self.judge(asked)
+    }
+
+    /// The keys that have to be fetched for this policy, where it needs some.
+    fn key_feed(&self) -> Option<&KeyFeed> {
+        None
     }
 }
 

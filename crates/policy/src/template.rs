@@ -1,5 +1,6 @@
 //! Header values with placeholders: `{visitor.address}`, `{visitor.country}`, `{connection.trust}`, `{request.id}`, `{request.target}`.
 
+use crate::access::Identity;
 use crate::facts::{Facts, TrustLevel};
 use crate::visitor::Visitor;
 use http::HeaderValue;
@@ -112,6 +113,8 @@ pub struct Known<'a> {
     pub visitor: &'a Visitor,
     /// What the connection proves.
     pub trust: TrustLevel,
+    /// Who a verified token says is asking.
+    pub identity: Option<&'a Identity>,
 }
 
 impl Template {

@@ -1,5 +1,6 @@
 //! What the tests of this crate share: CAs made at run time, hosts, and requests on their way into a decision.
 
+use crate::access::Key;
 use crate::admission::Admissions;
 use crate::decide::{Action, Rules, Ruling};
 use crate::denial::Reason;
@@ -10,17 +11,21 @@ use crate::origin_pull::{self, Anchor, OriginPull, Trust, Verdict};
 use crate::policies::{Asked, Attached, Mode, Policy};
 use crate::routes::{Route, RouteAction};
 use crate::visitor::{Missing, Visitor, VisitorRule};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proptest::test_runner::Config;
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, PKCS_RSA_SHA256, PublicKeyData, SigningKey,
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
+use x509_parser::prelude::FromDer;
+use x509_parser::public_key::RSAPublicKey;
 
 /// The present of every test, in seconds: 2026-09-21.
 pub(crate) const NOW: u64 = 1_790_000_000;
@@ -178,7 +183,45 @@ pub(crate) fn rules(hosts: Vec<Host>) -> Rules {
         hosts: Arc::new(HostTable::new(hosts).unwrap()),
         listener_hosts: HashMap::new(),
         admissions: Arc::clone(&ADMISSIONS),
+        access_keys: Arc::default(),
     }
+}
+
+/// A team's key. There are two, made once with `openssl genpkey`: to make one takes longer than all tests together.
+pub(crate) struct Signer {
+    pub(crate) id: &'static str,
+    pair: KeyPair,
+}
+
+pub(crate) static ONE: LazyLock<Signer> = LazyLock::new(|| Signer::of("one", include_str!("testing/one.pem")));
+pub(crate) static TWO: LazyLock<Signer> = LazyLock::new(|| Signer::of("two", include_str!("testing/two.pem")));
+
+impl Signer {
+    fn of(id: &'static str, pem: &str) -> Self {
+        Self { id, pair: KeyPair::from_pem_and_sign_algo(pem, &PKCS_RSA_SHA256).unwrap() }
+    }
+
+    /// What is published of it: `n` and `e`.
+    pub(crate) fn published(&self) -> (String, String) {
+        let (_, key) = RSAPublicKey::from_der(self.pair.der_bytes()).unwrap();
+        (base64url(key.modulus.strip_prefix(&[0]).unwrap_or(key.modulus)), base64url(key.exponent))
+    }
+
+    pub(crate) fn key(&self) -> Key {
+        let (modulus, exponent) = self.published();
+        Key::new(self.id, &modulus, &exponent).unwrap()
+    }
+
+    /// A token: header and claims as they are given.
+    pub(crate) fn token(&self, header: &str, claims: &str) -> String {
+        let message = format!("{}.{}", base64url(header.as_bytes()), base64url(claims.as_bytes()));
+        let signature = self.pair.sign(message.as_bytes()).unwrap();
+        format!("{message}.{}", base64url(&signature))
+    }
+}
+
+pub(crate) fn base64url(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// A policy that answers the same to everybody.
@@ -198,7 +241,8 @@ pub(crate) fn attached(label: &str, mode: Mode, policy: impl Policy + 'static) -
 /// The answer of one policy to an arrival of a visitor.
 pub(crate) fn judged(policy: &impl Policy, arrival: &Arrival, visitor: &str) -> Result<(), Reason> {
     let visitor = Visitor { address: visitor.parse().unwrap(), country: None };
-    policy.judge(&Asked { facts: &arrival.facts(), visitor: &visitor, trust: TrustLevel::Network })
+    let access_keys = &Default::default();
+    policy.judge(&Asked { facts: &arrival.facts(), visitor: &visitor, trust: TrustLevel::Network, access_keys })
 }
 
 /// A request on its connection, good enough for an open host until a test spoils it.

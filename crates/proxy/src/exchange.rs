@@ -3,13 +3,14 @@
 use crate::body::Progress;
 use crate::connection::Carried;
 use crate::gatekeeper::OutcomeLog;
-use crate::site::{Server, Site, Upstream};
+use crate::site::{Server, Site, Sites, Upstream};
 use crate::witness::Witness;
 use http::{StatusCode, Version};
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorSource, ErrorType};
 use pingora_proxy::Session;
 use pullgate_metrics::{Outcome, PanicAt, Seen, UpstreamEnd, Used};
+use pullgate_policy::policies::Findings;
 use pullgate_policy::{Action, Denial, Facts, Reason, Request, RequestId, Ruling, TrustLevel};
 use rustls_pki_types::UnixTime;
 use std::sync::Arc;
@@ -64,10 +65,11 @@ impl Exchange {
     }
 
     /// Judges the request; from here on the exchange knows where it goes.
-    pub(crate) fn judge(&mut self, site: Arc<Site>, session: &Session, carried: &Carried, log: &OutcomeLog) {
+    pub(crate) fn judge(&mut self, sites: &dyn Sites, session: &Session, carried: &Carried, log: &OutcomeLog) {
         if self.body.is_watched() {
             self.witness = Witness::of(session, log);
         }
+        let site = sites.current();
         let now = self.begun_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let facts = Facts {
             connection: &carried.connection,
@@ -77,6 +79,7 @@ impl Exchange {
             most_fields: carried.limits.head_fields,
         };
         let ruling = log.metrics.survive(PanicAt::Request, || site.rules.decide(&facts)).unwrap_or_else(undecided);
+        ruling.findings.unknown_keys.iter().for_each(|team| sites.want_keys(team));
         let forward = match ruling.outcome.as_ref().map(pullgate_policy::Permit::action) {
             Ok(Action::Forward { upstream, .. }) => {
                 site.upstreams.get(*upstream).map(|group| (*upstream, group.turn()))
@@ -282,6 +285,7 @@ fn undecided() -> Ruling {
         visitor: None,
         trust: TrustLevel::None,
         observed: Vec::new(),
+        findings: Findings::default(),
         allow: None,
         ends_connection: false,
         outcome: Err(Reason::Panicked.into()),

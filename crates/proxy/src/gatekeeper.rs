@@ -73,7 +73,7 @@ impl ProxyHttp for Gatekeeper {
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
         let carried = Carried::of(session.digest()).ok_or_else(no_facts)?;
         let goes_on = carried.mark_judged();
-        exchange.judge(self.sites.current(), session, carried, &self.log);
+        exchange.judge(&*self.sites, session, carried, &self.log);
         if exchange.ends_connection() || !goes_on {
             carried.end();
             session.set_keepalive(None);

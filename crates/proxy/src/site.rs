@@ -3,6 +3,7 @@
 use crate::limits::HttpLimits;
 use pingora_core::upstreams::peer::HttpPeer;
 use pullgate_policy::Rules;
+use pullgate_policy::access::Team;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,6 +28,10 @@ pub struct Site {
 pub trait Sites: Send + Sync + 'static {
     /// The site that new requests are judged by.
     fn current(&self) -> Arc<Site>;
+
+    /// A token named a key that the team, as far as is known, does not have: it may have a new one. Anybody can send such a token, as often
+    /// as they like.
+    fn want_keys(&self, team: &Team);
 }
 
 /// A group of servers, taken in turn.

@@ -1,7 +1,7 @@
 //! The admin listener: `/metrics`, `/-/healthy`, `/-/ready`, `/-/ranges`. GET and HEAD alone, on loopback unless the configuration says otherwise.
 
 use crate::heartbeat::Heartbeat;
-use crate::ranges::{RANGES, Ranges};
+use crate::ranges::RANGES;
 use crate::reload::Succession;
 use crate::spare::Spare;
 use http_body_util::Full;
@@ -49,7 +49,8 @@ pub(crate) async fn serve(
         let (succession, heartbeat) = (Arc::clone(&succession), Arc::clone(&heartbeat));
         tokio::spawn(async move {
             let service = service_fn(|request: Request<Incoming>| {
-                let answer = answer(&request, &metrics, *ready.borrow(), heartbeat.is_beating(), succession.ranges());
+                let state = State { draining: !*ready.borrow(), alive: heartbeat.is_beating(), succession: &succession };
+                let answer = answer(&request, &metrics, &state);
                 async move { Ok::<_, Infallible>(answer) }
             });
             let mut server = http1::Builder::new();
@@ -63,13 +64,14 @@ pub(crate) async fn serve(
     }
 }
 
-fn answer(
-    request: &Request<Incoming>,
-    metrics: &Metrics,
-    ready: bool,
+/// How the gateway is.
+struct State<'a> {
+    draining: bool,
     alive: bool,
-    ranges: &Ranges,
-) -> Response<Full<Bytes>> {
+    succession: &'a Succession,
+}
+
+fn answer(request: &Request<Incoming>, metrics: &Metrics, state: &State<'_>) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD only\n");
         refused.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
@@ -80,13 +82,24 @@ fn answer(
             Ok(series) => text(StatusCode::OK, series),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         },
-        "/-/healthy" if alive => text(StatusCode::OK, "healthy\n"),
+        "/-/healthy" if state.alive => text(StatusCode::OK, "healthy\n"),
         "/-/healthy" => text(StatusCode::SERVICE_UNAVAILABLE, "not healthy: the threads that serve are stuck\n"),
-        "/-/ready" if ready => text(StatusCode::OK, "ready\n"),
-        "/-/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready: draining\n"),
-        RANGES => json(StatusCode::OK, ranges.json()),
+        "/-/ready" => match unready(state) {
+            None => text(StatusCode::OK, "ready\n"),
+            Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
+        },
+        RANGES => json(StatusCode::OK, state.succession.ranges().json()),
         _ => text(StatusCode::NOT_FOUND, "there are /metrics, /-/healthy, /-/ready and /-/ranges\n"),
     }
+}
+
+/// Why no traffic should be sent here; none where it may.
+fn unready(state: &State<'_>) -> Option<String> {
+    if state.draining {
+        return Some("draining".to_owned());
+    }
+    let missing = state.succession.teams().never_complete();
+    (!missing.is_empty()).then(|| format!("no keys yet of Access team {}", missing.join(", ")))
 }
 
 fn json(status: StatusCode, body: String) -> Response<Full<Bytes>> {

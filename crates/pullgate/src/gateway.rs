@@ -7,6 +7,7 @@ use crate::ranges::{Ranges, keep_fresh};
 use crate::reload::{Fixed, Succession};
 use crate::snapshot::{InForce, Snapshot, SnapshotError};
 use crate::sockets::{self, Sockets};
+use crate::teams::{Teams, keep_keys};
 use crate::threads::Threads;
 use crate::world::System;
 use crate::{admin, logging};
@@ -133,9 +134,10 @@ impl Gateway {
         let client = system.client()?;
         let ranges = Ranges::begin(&mut config, system, &metrics);
         let fixed = Fixed::of(&config);
-        let snapshot = Snapshot::new(config, None)?;
+        let teams = Teams::begin(&config, system, &metrics);
+        let snapshot = Snapshot::new(config, teams.keys(), None)?;
         snapshot.show(&metrics, None);
-        let in_force = Arc::new(InForce::new(snapshot));
+        let in_force = Arc::new(InForce::new(snapshot, teams.wanted()));
         let signals = Signals { drain: watch::Sender::new(false), ready: watch::Sender::new(true) };
         let (http, finished) = Http::new(settings, Arc::clone(&in_force) as Arc<dyn Sites>, signals.drain.subscribe());
         let (admin, admin_address) =
@@ -143,7 +145,7 @@ impl Gateway {
         let serving = (Arc::clone(&in_force), metrics.clone(), http);
         let listeners = Arc::new(Listeners::start(&listeners, passed, serving)?);
         listeners.show_filters_at_each_look();
-        let succession = Succession::new(Arc::clone(&in_force), Arc::clone(&listeners), ranges, fixed, metrics.clone());
+        let succession = Succession::new(Arc::clone(&in_force), Arc::clone(&listeners), (ranges, teams), fixed, metrics.clone());
         let succession = Arc::new(succession);
         let admin_thread = Threads::alone("admin").map_err(StartError::Runtime)?;
         let scrapes = {
@@ -153,7 +155,8 @@ impl Gateway {
         let heartbeat = Heartbeat::of(&runtime);
         let (alive, told) = (Arc::clone(&heartbeat), Arc::clone(&succession));
         admin_thread.handle().spawn(admin::serve(scrapes, metrics.clone(), signals.ready.subscribe(), told, alive));
-        runtime.spawn(keep_fresh(Arc::clone(&succession), client));
+        runtime.spawn(keep_fresh(Arc::clone(&succession), client.clone()));
+        runtime.spawn(keep_keys(Arc::clone(&succession), client));
         info!(address:% = admin_address, workers; "ready");
         drop(inside);
         Ok(Self {

@@ -22,6 +22,7 @@ mod sockets;
 mod spare;
 mod state_dir;
 mod systemd;
+mod teams;
 mod threads;
 mod upgrade;
 mod watch;

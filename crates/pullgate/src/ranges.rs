@@ -82,7 +82,7 @@ impl Ranges {
             (RangesSource::Api(old), RangesSource::Api(new)) if is_same(old, new) => {
                 let mut learnt = before.learnt;
                 learnt.shorten(now, new.removal_grace);
-                let Cloudflare { source, extra, list: _ } = config.cloudflare.clone();
+                let Cloudflare { source, extra, list: _, access: _ } = config.cloudflare.clone();
                 Known { source, extra, learnt, ..before }
             }
             _ => Known::at_first(&config.cloudflare, &self.folder, now),
@@ -165,7 +165,7 @@ impl Ranges {
 impl Known {
     /// What a configuration begins with: with a feed, what an earlier process learnt from it.
     pub(crate) fn at_first(cloudflare: &Cloudflare, folder: &Path, now: UnixTime) -> Self {
-        let Cloudflare { source, list, extra } = cloudflare.clone();
+        let Cloudflare { source, list, extra, access: _ } = cloudflare.clone();
         let (origin, since) = match &source {
             RangesSource::File(_) => (RangesOrigin::File, now),
             RangesSource::Builtin => (RangesOrigin::Builtin, BUILTIN_AS_OF),

@@ -4,6 +4,7 @@ use crate::causes::causes;
 use crate::control::message::Answer;
 use crate::listeners::{Listeners, SocketError};
 use crate::ranges::Ranges;
+use crate::teams::Teams;
 use crate::snapshot::{InForce, Snapshot, SnapshotError};
 use crate::watch::Files;
 use crate::world::{LoadError, Loaded, Warnings, load_again};
@@ -51,6 +52,7 @@ pub struct Succession {
     in_force: Arc<InForce>,
     listeners: Arc<Listeners>,
     ranges: Ranges,
+    teams: Teams,
     fixed: Fixed,
     metrics: Metrics,
     /// How long a drain may take, in milliseconds, as the configuration in force says.
@@ -74,13 +76,13 @@ impl Succession {
     pub(crate) fn new(
         in_force: Arc<InForce>,
         listeners: Arc<Listeners>,
-        ranges: Ranges,
+        (ranges, teams): (Ranges, Teams),
         fixed: Fixed,
         metrics: Metrics,
     ) -> Self {
         let drain = AtomicU64::new(milliseconds(fixed.runtime.drain));
         let watch = AtomicBool::new(fixed.runtime.watch);
-        Self { in_force, listeners, ranges, fixed, metrics, drain, watch, turn: Mutex::new(()) }
+        Self { in_force, listeners, ranges, teams, fixed, metrics, drain, watch, turn: Mutex::new(()) }
     }
 
     /// How long open requests may finish when the gateway ends.
@@ -109,6 +111,22 @@ impl Succession {
             let snapshot = Arc::new(snapshot);
             self.listeners.renew_filters(&snapshot, || self.in_force.replace(Arc::clone(&snapshot)));
         }
+        changed
+    }
+
+    /// What is known of Access teams.
+    pub(crate) fn teams(&self) -> &Teams {
+        &self.teams
+    }
+
+    /// Changes what is known of the keys of Access teams, and puts in force what counts then: the same generation, with other keys.
+    pub(crate) fn renew_keys<T>(&self, change: impl FnOnce(&Teams) -> T) -> T {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(&self.teams);
+        if let Some(snapshot) = self.in_force.snapshot().with_access_keys(self.teams.keys()) {
+            self.in_force.replace(Arc::new(snapshot));
+        }
+        self.teams.note_completeness();
         changed
     }
 
@@ -155,9 +173,11 @@ impl Succession {
         }
         let listeners = config.listeners.clone();
         let known = self.ranges.follow(&mut config);
-        let snapshot = Arc::new(Snapshot::new(config, Some(before))?);
+        let teams = self.teams.follow(&config);
+        let snapshot = Arc::new(Snapshot::new(config, teams.keys(), Some(before))?);
         self.listeners.follow(&listeners, &snapshot, || self.in_force.replace(Arc::clone(&snapshot)))?;
         self.ranges.adopt(known);
+        self.teams.adopt(teams);
         self.drain.store(milliseconds(asked.runtime.drain), Ordering::Relaxed);
         self.watch.store(asked.runtime.watch, Ordering::Relaxed);
         logging::level(asked.log.level);

@@ -4,6 +4,8 @@ use ipnet::IpNet;
 use pullgate_config::{Certificate, Config, Host, KernelFilter, Listener, Protocol, ServedHosts, Sources};
 use pullgate_door::{CertificateFiles, Entrance, Filtering, Gate, Gates, HostTls, TlsError, TlsSettings};
 use pullgate_metrics::{Expiry, ExpiryKind, Metrics};
+use crate::teams::Wanted;
+use pullgate_policy::access::{AccessKeys, Team};
 use pullgate_policy::hosts::{HostConflict, HostIndex, HostName, HostTable};
 use pullgate_policy::origin_pull::{Leaf, RevocationList, TrustId, hex};
 use pullgate_policy::{Admission, Admissions, Networks, OriginPull, Rules};
@@ -54,40 +56,49 @@ pub enum SnapshotError {
 
 /// The generation in force, where door and proxy look it up.
 #[derive(Debug)]
-pub(crate) struct InForce(arc_swap::ArcSwap<Snapshot>);
+pub(crate) struct InForce {
+    snapshot: arc_swap::ArcSwap<Snapshot>,
+    wanted: Arc<Wanted>,
+}
 
 impl InForce {
-    pub(crate) fn new(snapshot: Snapshot) -> Self {
-        Self(arc_swap::ArcSwap::from_pointee(snapshot))
+    /// `wanted` hears of keys that a team should be asked for.
+    pub(crate) fn new(snapshot: Snapshot, wanted: Arc<Wanted>) -> Self {
+        Self { snapshot: arc_swap::ArcSwap::from_pointee(snapshot), wanted }
     }
 
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
-        self.0.load_full()
+        self.snapshot.load_full()
     }
 
     pub(crate) fn replace(&self, snapshot: Arc<Snapshot>) {
-        self.0.store(snapshot);
+        self.snapshot.store(snapshot);
     }
 }
 
 impl Gates for InForce {
     fn current(&self) -> Arc<Gate> {
-        Arc::clone(&self.0.load().gate)
+        Arc::clone(&self.snapshot.load().gate)
     }
 }
 
 impl Sites for InForce {
     fn current(&self) -> Arc<Site> {
-        Arc::clone(&self.0.load().site)
+        Arc::clone(&self.snapshot.load().site)
+    }
+
+    fn want_keys(&self, team: &Team) {
+        self.wanted.tell(team);
     }
 }
 
 impl Snapshot {
-    /// Builds the generation that follows `before`. Hosts whose TLS has not changed keep their sessions.
+    /// Builds the generation that follows `before`, with the keys of Access teams that are known. Hosts whose TLS has not changed keep their
+    /// sessions.
     ///
     /// # Errors
     /// What the checks at load could not see.
-    pub fn new(config: Config, before: Option<&Self>) -> Result<Self, SnapshotError> {
+    pub fn new(config: Config, access_keys: Arc<AccessKeys>, before: Option<&Self>) -> Result<Self, SnapshotError> {
         let id = identity(&config);
         let digests = config.hosts.iter().flat_map(digests_of).collect();
         let Config { text: _, runtime: _, admin: _, log: _, cloudflare, listeners, tls, hosts, upstreams } = config;
@@ -103,7 +114,8 @@ impl Snapshot {
         let hosts = Arc::new(HostTable::new(rules)?);
         let admissions = admissions(cloudflare.networks(), &listeners, before);
         let extra = cloudflare.extra;
-        let rules = Arc::new(Rules { listener_hosts: served_hosts(&listeners, &hosts), hosts, admissions });
+        let listener_hosts = served_hosts(&listeners, &hosts);
+        let rules = Arc::new(Rules { listener_hosts, hosts, admissions, access_keys });
         let gate = Gate { rules: Arc::clone(&rules), tls: tls.into(), entrances: entrances(&listeners) };
         let upstreams = upstreams.into_iter().map(upstream).collect::<Result<_, _>>()?;
         let generation = before.map_or(0, Self::generation) + 1;
@@ -111,8 +123,7 @@ impl Snapshot {
         Ok(Self { gate: Arc::new(gate), site, extra, kernel_filters, id, expiries, digests: Arc::new(digests) })
     }
 
-    /// The same generation with another list of ranges; nothing where the list admits the same. Hosts, TLS and upstreams are shared, with
-    /// their sessions and counters.
+    /// The same generation with another list of ranges; nothing where the list admits the same.
     pub(crate) fn with_ranges(&self, list: &[IpNet]) -> Option<Self> {
         let rules = &self.gate.rules;
         let cloudflare = Networks::new(list.iter().chain(&self.extra).copied());
@@ -120,17 +131,30 @@ impl Snapshot {
             return None;
         }
         let admissions = Admissions { cloudflare, ..(*rules.admissions).clone() };
+        Some(self.with(Arc::new(admissions), Arc::clone(&rules.access_keys)))
+    }
+
+    /// The same generation with other keys of Access teams; nothing where they are the same.
+    pub(crate) fn with_access_keys(&self, keys: Arc<AccessKeys>) -> Option<Self> {
+        let rules = &self.gate.rules;
+        (*keys != *rules.access_keys).then(|| self.with(Arc::clone(&rules.admissions), keys))
+    }
+
+    /// The same generation with what is learnt while it serves. Hosts, TLS and upstreams are shared, with their sessions and counters.
+    fn with(&self, admissions: Arc<Admissions>, access_keys: Arc<AccessKeys>) -> Self {
+        let rules = &self.gate.rules;
         let rules = Arc::new(Rules {
             hosts: Arc::clone(&rules.hosts),
             listener_hosts: rules.listener_hosts.clone(),
-            admissions: Arc::new(admissions),
+            admissions,
+            access_keys,
         });
         let gate =
             Gate { rules: Arc::clone(&rules), tls: Arc::clone(&self.gate.tls), entrances: self.gate.entrances.clone() };
         let Site { generation, rules: _, upstreams, limits } = &*self.site;
         let (upstreams, limits) = (Arc::clone(upstreams), limits.clone());
         let site = Site { generation: *generation, rules, upstreams, limits };
-        Some(Self {
+        Self {
             gate: Arc::new(gate),
             site: Arc::new(site),
             extra: self.extra.clone(),
@@ -138,7 +162,7 @@ impl Snapshot {
             id: self.id.clone(),
             expiries: self.expiries.clone(),
             digests: Arc::clone(&self.digests),
-        })
+        }
     }
 
     /// Whether an address may connect to a listener.

@@ -4,7 +4,7 @@ use super::networks;
 use crate::duration;
 use crate::entry::Entry;
 use crate::loading::{Fault, Read};
-use crate::model::{Cloudflare, RangesFeed, RangesSource};
+use crate::model::{AccessRefresh, Cloudflare, RangesFeed, RangesSource};
 use crate::section::{Inert, Section};
 use http::Uri;
 use ipnet::IpNet;
@@ -35,8 +35,23 @@ enum Network {
 
 pub(super) fn read(section: &mut Section<'_>) -> Read<Cloudflare> {
     let ranges = section.subsection("ranges", ranges);
+    let access = section.subsection("access", access);
     section.later(&[("api", Inert::Nothing)]);
-    ranges
+    Ok(Cloudflare { access: access?, ..ranges? })
+}
+
+fn access(section: &mut Section<'_>) -> Read<AccessRefresh> {
+    let usual = AccessRefresh::default();
+    let refresh = section.or("refresh", usual.refresh, |refresh| refresh.written(interval));
+    let written = section.entry("stale_after");
+    let stale_after = section.or("stale_after", usual.stale_after, |stale| stale.written(duration::length));
+    let (refresh, stale_after) = (refresh?, stale_after?);
+    if stale_after <= refresh {
+        let fault = Fault::new("keys would be dropped before they are fetched again");
+        let fault = fault.help("write a `stale_after` of several times `refresh`: 24h, for instance");
+        return Err(written.unwrap_or_else(|| section.map().clone()).wrong(fault));
+    }
+    Ok(AccessRefresh { refresh, stale_after })
 }
 
 fn ranges(section: &mut Section<'_>) -> Read<Cloudflare> {
@@ -53,7 +68,7 @@ fn ranges(section: &mut Section<'_>) -> Read<Cloudflare> {
         }
         Source::Api => (RangesSource::Api(feed?), ranges::builtin()),
     };
-    Ok(Cloudflare { source, list, extra: extra? })
+    Ok(Cloudflare { source, list, extra: extra?, access: AccessRefresh::default() })
 }
 
 fn partners(entry: &Entry<'_>, source: Read<Source>) -> Read<Vec<Partner>> {
@@ -78,7 +93,7 @@ fn feed(section: &mut Section<'_>, source: Read<Source>, partners: Read<Vec<Part
         }
     }
     let usual = RangesFeed::default();
-    let url = section.or("url", usual.url, |entry| entry.parsed(url));
+    let url = section.or("url", usual.url, |entry| entry.parsed(|text| url(text, &LIST)));
     let often = section.entry("refresh");
     let refresh = section.or("refresh", usual.refresh, |refresh| refresh.written(interval));
     let removal_grace = section.or("removal_grace", usual.removal_grace, |grace| grace.written(duration::length));
@@ -97,17 +112,33 @@ fn interval(text: &str) -> Result<Duration, Fault> {
     Ok(interval)
 }
 
-/// A list that anybody on the way could change admits anybody: without TLS it may only come from this machine.
-fn url(text: &str) -> Result<Uri, Fault> {
-    let fault = || Fault::new(format!("`{text}` is not a URL that a list can be fetched from"));
-    let help = "write https://api.cloudflare.com/client/v4/ips, or the https URL of a mirror";
+/// Something that is fetched, in the words of a problem.
+pub(super) struct Sought {
+    /// With an article.
+    pub(super) a: &'static str,
+    /// With another one.
+    pub(super) the: &'static str,
+    /// What would be right.
+    pub(super) help: &'static str,
+}
+
+const LIST: Sought = Sought {
+    a: "a list",
+    the: "the list",
+    help: "write https://api.cloudflare.com/client/v4/ips, or the https URL of a mirror",
+};
+
+/// What anybody on the way could change admits anybody: without TLS it may only come from this machine.
+pub(super) fn url(text: &str, sought: &Sought) -> Result<Uri, Fault> {
+    let Sought { a, the, help } = sought;
+    let fault = || Fault::new(format!("`{text}` is not a URL that {a} can be fetched from"));
     let url: Uri = text.parse().map_err(|_| fault().help(help))?;
     let names_nobody =
         url.authority().is_some_and(|authority| !authority.as_str().contains('@') && !authority.host().is_empty());
     match url.scheme_str() {
         Some("https") if names_nobody => Ok(url),
         Some("http") if names_nobody && is_here(&url) => Ok(url),
-        Some("http") => Err(fault().help("write https: without it the list may only come from 127.0.0.1 or [::1]")),
+        Some("http") => Err(fault().help(format!("write https: without it {the} may only come from 127.0.0.1 or [::1]"))),
         _ => Err(fault().help(help)),
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A new kind is a variant of [`Kind`], its arm in [`rule`] and the reader of its keys.
 
+mod access;
+
 use super::{label, networks};
 use crate::entry::{Entry, Unique};
 use crate::loading::{Fault, Read};
@@ -17,17 +19,19 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Kind {
+    Access,
     ClientNetworks,
     Proof,
     Workers,
 }
 
 /// Kinds that the reference describes and this version does not have.
-const LATER: [&str; 7] =
-    ["edge-secret", "access", "client-certificate", "countries", "rate-limit", "expression", "forward-auth"];
+const LATER: [&str; 6] =
+    ["edge-secret", "client-certificate", "countries", "rate-limit", "expression", "forward-auth"];
 
 fn rule(kind: Kind, section: &mut Section<'_>) -> Read<Arc<dyn Policy>> {
     match kind {
+        Kind::Access => access::read(section),
         Kind::ClientNetworks => client_networks(section),
         Kind::Proof => proof(section),
         Kind::Workers => workers(section),

@@ -157,7 +157,8 @@ impl OneGate {
         let listeners = HashMap::from([("test".into(), Admission::Networks(networks(&["127.0.5.0/24"])))]);
         let admissions = Arc::new(Admissions { cloudflare: Networks::none(), listeners, ..Admissions::default() });
         let hosts = HostTable::new(Vec::new()).unwrap();
-        let rules = Arc::new(Rules { hosts: Arc::new(hosts), listener_hosts: HashMap::new(), admissions });
+        let (listener_hosts, access_keys) = (HashMap::new(), Arc::default());
+        let rules = Arc::new(Rules { hosts: Arc::new(hosts), listener_hosts, admissions, access_keys });
         let entrance =
             Entrance { tls: false, connections: 100, connections_per_source: None, handshake_timeout: PATIENCE };
         let entrances = HashMap::from([("test".into(), Arc::new(entrance))]);

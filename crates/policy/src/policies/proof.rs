@@ -53,7 +53,8 @@ mod tests {
         let (arrival, visitor) = (Arrival::good(), Visitor { address: [192, 0, 2, 1].into(), country: None });
         for (rank, least) in levels.into_iter().enumerate() {
             for (proved, trust) in levels.into_iter().enumerate() {
-                let asked = Asked { facts: &arrival.facts(), visitor: &visitor, trust };
+                let access_keys = &Default::default();
+                let asked = Asked { facts: &arrival.facts(), visitor: &visitor, trust, access_keys };
                 let expected = if proved >= rank { Ok(()) } else { Err(Reason::ProofTooWeak) };
                 assert_eq!(Proof::new(least).judge(&asked), expected, "{trust:?} for {least:?}");
             }

@@ -4,19 +4,15 @@
 //! it is of the feed that is configured, and it passes the gate that every list passes.
 
 use super::Known;
-use crate::state_dir::{self, StateDirError, is_private};
+use crate::state_dir::{self, StateFileError};
 use ipnet::IpNet;
 use pullgate_config::{RangesFeed, RangesSource};
 use pullgate_metrics::RangesOrigin;
 use pullgate_policy::origin_pull::hex;
 use pullgate_policy::ranges::{Learnt, Leaving, UnfitList};
-use rustix::fs::OFlags;
 use rustls_pki_types::UnixTime;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,15 +25,9 @@ const LARGEST: u64 = 1024 * 1024;
 /// A record that is not used, or cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeptError {
-    /// The folder.
-    #[error(transparent)]
-    Folder(#[from] StateDirError),
-    /// The file cannot be read or written.
+    /// The file, or the folder around it.
     #[error("{NAME}")]
-    File(#[source] io::Error),
-    /// Somebody else can have written it.
-    #[error("{NAME} is no plain file that only the gateway's user, or root, can write")]
-    NotOurs,
+    File(#[from] StateFileError),
     /// It was cut, or changed by hand.
     #[error("{NAME} is damaged")]
     Damaged,
@@ -76,7 +66,7 @@ struct Removed {
 
 /// What an earlier process learnt from a feed; nothing where there is no record, or one of another feed.
 pub(super) fn read(folder: &Path, feed: &RangesFeed, now: UnixTime) -> Result<Option<Known>, KeptError> {
-    let Some(bytes) = bytes(folder)? else { return Ok(None) };
+    let Some(bytes) = state_dir::read(folder, NAME, LARGEST)? else { return Ok(None) };
     let Sealed { sha256, record } = serde_json::from_slice(&bytes).map_err(|_| KeptError::Damaged)?;
     if sha256 != seal(&record)? {
         return Err(KeptError::Damaged);
@@ -93,28 +83,9 @@ pub(super) fn read(folder: &Path, feed: &RangesFeed, now: UnixTime) -> Result<Op
     Ok(Some(Known { source, extra, origin: RangesOrigin::LastGood, learnt, tag, etag, since }))
 }
 
-fn bytes(folder: &Path) -> Result<Option<Vec<u8>>, KeptError> {
-    // Neither through a link that somebody left, nor waiting for the other end of a pipe.
-    let flags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits();
-    let mut options = OpenOptions::new();
-    let file = match options.read(true).custom_flags(flags.cast_signed()).open(folder.join(NAME)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(KeptError::File)?,
-    };
-    let found = file.metadata().map_err(KeptError::File)?;
-    let around = std::fs::metadata(folder).map_err(KeptError::File)?;
-    if !found.is_file() || !is_private(&found) || !is_private(&around) {
-        return Err(KeptError::NotOurs);
-    }
-    let mut bytes = Vec::new();
-    file.take(LARGEST).read_to_end(&mut bytes).map_err(KeptError::File)?;
-    Ok(Some(bytes))
-}
-
-/// Writes down what is known, whole or not at all: beside the old file, then in its place.
+/// Writes down what is known, whole or not at all.
 pub(super) fn write(folder: &Path, known: &Known) -> Result<(), KeptError> {
     let RangesSource::Api(feed) = &known.source else { return Ok(()) };
-    state_dir::open(folder)?;
     let (url, networks) = identity(feed);
     let removed = |leaving: &Leaving| Removed { prefix: leaving.network, until: leaving.until.as_secs() };
     let record = Record {
@@ -128,17 +99,7 @@ pub(super) fn write(folder: &Path, known: &Known) -> Result<(), KeptError> {
     };
     let sealed = Sealed { sha256: seal(&record)?, record };
     let text = serde_json::to_vec_pretty(&sealed).map_err(|_| KeptError::Damaged)?;
-    replace(folder, &text).map_err(KeptError::File)
-}
-
-fn replace(folder: &Path, text: &[u8]) -> io::Result<()> {
-    // A temporary file is for its owner alone (mode 0600), and gone again if this fails.
-    let mut file = tempfile::Builder::new().prefix(".ranges-").tempfile_in(folder)?;
-    file.write_all(text)?;
-    file.as_file().sync_all()?;
-    file.persist(folder.join(NAME)).map_err(|error| error.error)?;
-    // The name is the folder's, and lasts when the folder does.
-    File::open(folder)?.sync_all()
+    Ok(state_dir::write(folder, NAME, &text)?)
 }
 
 /// What a record belongs to.

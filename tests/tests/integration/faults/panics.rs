@@ -4,6 +4,7 @@ use pullgate_door::{
     Accepting, CertificateFiles, Entrance, Filtering, Gate, Gates, HostTls, ListenerSettings, TlsSettings, bind, serve,
 };
 use pullgate_metrics::Metrics;
+use pullgate_policy::access::Team;
 use pullgate_policy::hosts::HostTable;
 use pullgate_policy::{Admission, Admissions, Asked, Attached, Mode, Policy, Reason, Rules};
 use pullgate_proxy::{Http, HttpLimits, HttpSettings, Site, Sites};
@@ -83,6 +84,8 @@ impl Sites for Faulty {
         trip(&self.at_site);
         Arc::clone(&self.site)
     }
+
+    fn want_keys(&self, _: &Team) {}
 }
 
 impl Faulty {
@@ -102,7 +105,8 @@ impl Faulty {
         let cloudflare = pullgate_policy::Networks::new(counting);
         let admissions = Arc::new(Admissions { cloudflare, listeners, ..Admissions::default() });
         let hosts = HostTable::new(vec![host.rule]).unwrap();
-        let rules = Arc::new(Rules { hosts: Arc::new(hosts), listener_hosts: HashMap::new(), admissions });
+        let (listener_hosts, access_keys) = (HashMap::new(), Arc::default());
+        let rules = Arc::new(Rules { hosts: Arc::new(hosts), listener_hosts, admissions, access_keys });
         let ten = Duration::from_secs(10);
         let entrance =
             Arc::new(Entrance { tls: true, connections: 100, connections_per_source: None, handshake_timeout: ten });
