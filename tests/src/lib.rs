@@ -14,3 +14,4 @@ pub mod ports;
 pub mod signer;
 pub mod soak;
 pub mod stage;
+pub mod team;

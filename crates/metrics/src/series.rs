@@ -15,8 +15,8 @@ use pullgate_policy::decide;
 use pullgate_policy::origin_pull::{Cause, Verdict};
 use pullgate_policy::{Reason, TrustLevel};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// The registry and its series. Labels come from the configuration or from closed enums, never from a request.

@@ -89,7 +89,8 @@ mod tests {
         assert_eq!(team.certs(), "https://example.cloudflareaccess.com/cdn-cgi/access/certs");
         assert_eq!("a-1.fed".parse::<Team>().unwrap().issuer(), "https://a-1.fed.cloudflareaccess.com");
         let long = "a".repeat(64);
-        for bad in ["", ".fed", "-a", "a-", "a.b", "a.fed.fed", "Example", "a/b", "a@b", "a b", "https://a", "ä", &long] {
+        for bad in ["", ".fed", "-a", "a-", "a.b", "a.fed.fed", "Example", "a/b", "a@b", "a b", "https://a", "ä", &long]
+        {
             assert_eq!(bad.parse::<Team>(), Err(NotATeam(bad.to_owned())));
         }
     }

@@ -158,7 +158,8 @@ mod tests {
         assert_eq!(labels.len(), Reason::ALL.len());
         for reason in Reason::ALL {
             // Not the client's fault, and a refusal all the same.
-            let own = [Reason::Panicked, Reason::Loop, Reason::AccessKeysMissing, Reason::AccessKeysStale].contains(reason);
+            let own =
+                [Reason::Panicked, Reason::Loop, Reason::AccessKeysMissing, Reason::AccessKeysStale].contains(reason);
             assert!(reason.status().is_client_error() || own && reason.status().is_server_error(), "{reason}");
         }
     }

@@ -49,7 +49,8 @@ pub(crate) async fn serve(
         let (succession, heartbeat) = (Arc::clone(&succession), Arc::clone(&heartbeat));
         tokio::spawn(async move {
             let service = service_fn(|request: Request<Incoming>| {
-                let state = State { draining: !*ready.borrow(), alive: heartbeat.is_beating(), succession: &succession };
+                let state =
+                    State { draining: !*ready.borrow(), alive: heartbeat.is_beating(), succession: &succession };
                 let answer = answer(&request, &metrics, &state);
                 async move { Ok::<_, Infallible>(answer) }
             });

@@ -145,7 +145,8 @@ impl Gateway {
         let serving = (Arc::clone(&in_force), metrics.clone(), http);
         let listeners = Arc::new(Listeners::start(&listeners, passed, serving)?);
         listeners.show_filters_at_each_look();
-        let succession = Succession::new(Arc::clone(&in_force), Arc::clone(&listeners), (ranges, teams), fixed, metrics.clone());
+        let succession =
+            Succession::new(Arc::clone(&in_force), Arc::clone(&listeners), (ranges, teams), fixed, metrics.clone());
         let succession = Arc::new(succession);
         let admin_thread = Threads::alone("admin").map_err(StartError::Runtime)?;
         let scrapes = {

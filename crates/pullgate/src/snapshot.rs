@@ -1,10 +1,10 @@
 //! One generation of the configuration, made ready to serve: keys parsed, rules built, upstreams addressed.
 
+use crate::teams::Wanted;
 use ipnet::IpNet;
 use pullgate_config::{Certificate, Config, Host, KernelFilter, Listener, Protocol, ServedHosts, Sources};
 use pullgate_door::{CertificateFiles, Entrance, Filtering, Gate, Gates, HostTls, TlsError, TlsSettings};
 use pullgate_metrics::{Expiry, ExpiryKind, Metrics};
-use crate::teams::Wanted;
 use pullgate_policy::access::{AccessKeys, Team};
 use pullgate_policy::hosts::{HostConflict, HostIndex, HostName, HostTable};
 use pullgate_policy::origin_pull::{Leaf, RevocationList, TrustId, hex};

@@ -185,7 +185,8 @@ impl Known {
     fn of(config: &Config, before: Option<&Self>, folder: &Path) -> Self {
         let feeds = feeds_of(config);
         let known = |feed: &Feed| {
-            let stays = before.filter(|before| before.feeds.get(&feed.feed.team).is_some_and(|old| old.feed == feed.feed));
+            let stays =
+                before.filter(|before| before.feeds.get(&feed.feed.team).is_some_and(|old| old.feed == feed.feed));
             match stays {
                 Some(before) => before.keys.get(&feed.feed.team).cloned(),
                 None => kept_keys(folder, &feed.feed),
@@ -256,6 +257,7 @@ fn missed(team: &Team, error: &FetchError) -> RefreshOutcome {
 }
 
 fn log_change(team: &Team, before: Option<&KeySet>, now: &KeySet) {
-    let ids = |set: Option<&KeySet>| set.map_or(&[][..], KeySet::keys).iter().map(Key::id).collect::<Vec<_>>().join(" ");
+    let ids =
+        |set: Option<&KeySet>| set.map_or(&[][..], KeySet::keys).iter().map(Key::id).collect::<Vec<_>>().join(" ");
     info!(team:% = team, keys = ids(Some(now)), before = ids(before); "the keys of an Access team have changed");
 }

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The list changes a few times a year.
+/// The list changes a few times a year, the keys of a team every few weeks.
 const OFTEN: Duration = Duration::from_secs(60);
 const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
 
@@ -42,10 +42,14 @@ pub(super) fn read(section: &mut Section<'_>) -> Read<Cloudflare> {
 
 fn access(section: &mut Section<'_>) -> Read<AccessRefresh> {
     let usual = AccessRefresh::default();
+    let often = section.entry("refresh");
     let refresh = section.or("refresh", usual.refresh, |refresh| refresh.written(interval));
     let written = section.entry("stale_after");
     let stale_after = section.or("stale_after", usual.stale_after, |stale| stale.written(duration::length));
     let (refresh, stale_after) = (refresh?, stale_after?);
+    if let Some(entry) = often.filter(|_| refresh < OFTEN) {
+        entry.warn(Fault::new("a team has a new key every few weeks; asking this often may get the gateway refused"));
+    }
     if stale_after <= refresh {
         let fault = Fault::new("keys would be dropped before they are fetched again");
         let fault = fault.help("write a `stale_after` of several times `refresh`: 24h, for instance");
@@ -138,7 +142,9 @@ pub(super) fn url(text: &str, sought: &Sought) -> Result<Uri, Fault> {
     match url.scheme_str() {
         Some("https") if names_nobody => Ok(url),
         Some("http") if names_nobody && is_here(&url) => Ok(url),
-        Some("http") => Err(fault().help(format!("write https: without it {the} may only come from 127.0.0.1 or [::1]"))),
+        Some("http") => {
+            Err(fault().help(format!("write https: without it {the} may only come from 127.0.0.1 or [::1]")))
+        }
         _ => Err(fault().help(help)),
     }
 }

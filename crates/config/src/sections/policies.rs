@@ -26,8 +26,7 @@ enum Kind {
 }
 
 /// Kinds that the reference describes and this version does not have.
-const LATER: [&str; 6] =
-    ["edge-secret", "client-certificate", "countries", "rate-limit", "expression", "forward-auth"];
+const LATER: [&str; 6] = ["edge-secret", "client-certificate", "countries", "rate-limit", "expression", "forward-auth"];
 
 fn rule(kind: Kind, section: &mut Section<'_>) -> Read<Arc<dyn Policy>> {
     match kind {

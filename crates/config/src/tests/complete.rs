@@ -36,7 +36,10 @@ fn the_least_file_gets_the_defaults_of_the_reference() {
     let url = http::Uri::from_static("https://api.cloudflare.com/client/v4/ips");
     let feed = RangesFeed { url, partners: vec![], refresh: seconds(3600), removal_grace: seconds(86_400) };
     let list = pullgate_policy::ranges::builtin();
-    assert_eq!(cloudflare, Cloudflare { source: RangesSource::Api(feed), list, extra: vec![] });
+    assert_eq!(
+        cloudflare,
+        Cloudflare { source: RangesSource::Api(feed), list, extra: vec![], access: AccessRefresh::default() }
+    );
     assert_eq!(tls, Tls { tls12: true, tls13: true, http2: true });
 
     let [
@@ -96,7 +99,8 @@ fn every_key_of_this_version_arrives() {
     assert_eq!(config.log.redact_query, ["token", "code"]);
     assert_eq!(config.runtime.state_dir.to_str(), Some("./state"));
     assert_eq!(config.cloudflare.source, RangesSource::File("ranges-china.txt".into()));
-    let Cloudflare { source: _, list, extra } = config.cloudflare;
+    let Cloudflare { source: _, list, extra, access } = config.cloudflare;
+    assert_eq!(access, AccessRefresh { refresh: Duration::from_secs(1800), stale_after: Duration::from_secs(43_200) });
     assert_eq!(Networks::new(list), networks(&["173.245.48.0/20", "2400:cb00::/32", "106.225.240.96/27"]));
     assert_eq!(Networks::new(extra), networks(&["198.51.100.0/24", "2001:db8::1/128"]));
     assert_eq!(config.tls, Tls { tls12: false, tls13: true, http2: false });
@@ -164,12 +168,55 @@ fn policies_keep_their_order_labels_and_modes() {
     let listed = |policies: &[pullgate_policy::Attached]| -> Vec<(String, Mode)> {
         policies.iter().map(|attached| (attached.label.to_string(), attached.mode)).collect()
     };
-    let expected = [("client-networks", Mode::Enforce), ("our-workers", Mode::Observe), ("proof", Mode::Enforce)];
+    let expected = [
+        ("client-networks", Mode::Enforce),
+        ("our-workers", Mode::Observe),
+        ("proof", Mode::Enforce),
+        ("access", Mode::Enforce),
+    ];
     assert_eq!(listed(&rule.policies), expected.map(|(label, mode)| (label.to_owned(), mode)));
     assert_eq!(listed(&rule.routes[1].policies), [("workers".to_owned(), Mode::Enforce)]);
     let shown = format!("{:?}", rule.policies[1].policy);
     assert!(shown.contains("\"example.com\""), "{shown}");
     assert_eq!(format!("{:?}", rule.policies[2].policy), "Proof { least: Account }");
+    let feed = rule.policies[3].policy.key_feed().unwrap();
+    assert_eq!((feed.team.as_str(), feed.url.to_string()), ("example", "https://mirror.example.com/certs".into()));
+    let shown = format!("{:?}", rule.policies[3].policy);
+    for part in [
+        "Around(\"\", \"@example.com\")",
+        "\"staff\"",
+        ".access\"",
+        "cookie: Read",
+        "4714c135",
+        "https://example.cloudflareaccess.com",
+    ] {
+        assert!(shown.contains(part), "{shown}");
+    }
+}
+
+#[test]
+fn access_takes_everybody_with_a_token_and_finds_the_keys_of_its_team() {
+    let policy = "{kind: access, team: example.fed, audiences: [AUD], identities: {emails: [], groups: null, common_names: [a]}}, \
+        {kind: access, name: b, team: example, audiences: [AUD]}, {kind: access, name: c, team: example, audiences: [AUD], jwks_url: null}";
+    let policy = policy.replace("AUD", &"0123456789abcdef".repeat(4));
+    let rule = right(&with(MINIMAL, "    routes:", &format!("    policies: [{policy}]\n    routes:")))
+        .config
+        .hosts
+        .remove(0)
+        .rule;
+    let urls: Vec<String> =
+        rule.policies.iter().map(|attached| attached.policy.key_feed().unwrap().url.to_string()).collect();
+    let fed = "https://example.fed.cloudflareaccess.com/cdn-cgi/access/certs";
+    assert_eq!(
+        urls,
+        [
+            fed,
+            "https://example.cloudflareaccess.com/cdn-cgi/access/certs",
+            "https://example.cloudflareaccess.com/cdn-cgi/access/certs"
+        ]
+    );
+    let shown = format!("{:?}", rule.policies[1].policy);
+    assert!(shown.contains("identities: None, cookie: Ignored"), "{shown}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ type Case = (&'static str, &'static str, &'static [&'static str]);
 
 fn check(cases: &[Case]) {
     for (from, to, expected) in cases {
-        let problems = wrong(&with(MINIMAL, from, &to.replace('§', from)));
+        let problems = wrong(&with(MINIMAL, from, &to.replace('§', from).replace("ACCESS", ACCESS)));
         let found: Vec<String> = problems.list().iter().map(line).collect();
         let fits = |(found, expected): (&String, &&str)| match expected.strip_suffix('…') {
             Some(start) => found.starts_with(start),
@@ -411,7 +411,7 @@ const POLICIES: &[Case] = &[
     (BEFORE_ROUTES, "    policies: [workers]\n§", &["9:16 hosts[0].policies[0]: expected a map, found `workers`"]),
     (BEFORE_ROUTES, "    policies: [{zones: []}]\n§", &["9:16 hosts[0].policies[0].kind: missing"]),
     (BEFORE_ROUTES, "    policies: [{kind: worker}]\n§",
-        &["9:23 hosts[0].policies[0].kind: expected client-networks, proof or workers, found `worker` (did you mean `workers`?)"]),
+        &["9:23 hosts[0].policies[0].kind: expected access, client-networks, proof or workers, found `worker` (did you mean `workers`?)"]),
     (BEFORE_ROUTES, "    policies: [{kind: proof, least: none}]\n§",
         &["9:37 hosts[0].policies[0].least: expected network, edge or account, found `none`"]),
     (BEFORE_ROUTES, "    policies: [{kind: workers}]\n§", &["9:16 hosts[0].policies[0].zones: missing"]),
@@ -443,8 +443,6 @@ const POLICIES: &[Case] = &[
         &["9:23 hosts[0].policies[0].kind: `countries` is not supported yet (remove this policy)"]),
     (BEFORE_ROUTES, "    policies: [{kind: edge-secret, key: of its own}]\n§",
         &["9:23 hosts[0].policies[0].kind: `edge-secret` is not supported yet (remove this policy)"]),
-    (BEFORE_ROUTES, "    policies: [{kind: access, key: of its own}]\n§",
-        &["9:23 hosts[0].policies[0].kind: `access` is not supported yet (remove this policy)"]),
     (BEFORE_ROUTES, "    policies: [{kind: client-certificate, key: of its own}]\n§",
         &["9:23 hosts[0].policies[0].kind: `client-certificate` is not supported yet (remove this policy)"]),
     (BEFORE_ROUTES, "    policies: [{kind: countries, key: of its own}]\n§",
@@ -455,6 +453,56 @@ const POLICIES: &[Case] = &[
         &["9:23 hosts[0].policies[0].kind: `expression` is not supported yet (remove this policy)"]),
     (BEFORE_ROUTES, "    policies: [{kind: forward-auth, key: of its own}]\n§",
         &["9:23 hosts[0].policies[0].kind: `forward-auth` is not supported yet (remove this policy)"]),
+];
+
+const ACCESS: &str = "    policies: [{kind: access, team: example, audiences: [4714c1358e65fe4b408ad6d432a5f878f08194bdb4752441fd56faefa9b2b6f2]";
+
+/// Policy `access`.
+#[rustfmt::skip]
+const ACCESS_POLICIES: &[Case] = &[
+    (BEFORE_ROUTES, "    policies: [{kind: access}]\n§",
+        &["9:16 hosts[0].policies[0].audiences: missing", "9:16 hosts[0].policies[0].team: missing"]),
+    (BEFORE_ROUTES, "    policies: [{kind: access, team: Example.com, audiences: [], cookie: 1, identities: {emails: [a]}}]\n§", &[
+        "9:37 hosts[0].policies[0].team: `Example.com` is not the name of a team (write `example` for https://example.cloudflareaccess.com, or `example.fed` for the FedRAMP service)",
+        "9:61 hosts[0].policies[0].audiences: the list is empty; it needs the AUD tag of an application",
+        "9:73 hosts[0].policies[0].cookie: expected true or false, found `1`",
+        "9:98 hosts[0].policies[0].identities.emails[0]: `a` is not an e-mail address, nor a pattern of them (write alice@example.com, or \"*@example.com\" for everybody there)",
+    ]),
+    (BEFORE_ROUTES, "    policies: [{kind: access, team: example, audiences: [4714C1358E65FE4B408AD6D432A5F878F08194BDB4752441FD56FAEFA9B2B6F2, abc]}]\n§", &[
+        "9:58 hosts[0].policies[0].audiences[0]: `4714C1358E65FE4B408AD6D432A5F878F08194BDB4752441FD56FAEFA9B2B6F2` is not the AUD tag of an application (write the 64 lowercase hexadecimal digits that Cloudflare shows for the application)",
+        "9:124 hosts[0].policies[0].audiences[1]: `abc` is not the AUD tag of an application (write the 64 lowercase hexadecimal digits that Cloudflare shows for the application)",
+    ]),
+    (BEFORE_ROUTES, "ACCESS, identities: }]\n§",
+        &["9:135 hosts[0].policies[0].identities: expected a map, found nothing"]),
+    (BEFORE_ROUTES, "ACCESS, identities: {}}]\n§",
+        &["9:137 hosts[0].policies[0].identities: nobody is named, so that nobody could pass (list emails, groups or common_names, or remove `identities` to take everybody with a token)"]),
+    (BEFORE_ROUTES, "ACCESS, identities: {emails: [], groups: }}]\n§",
+        &["9:137 hosts[0].policies[0].identities: nobody is named, so that nobody could pass (list emails, groups or common_names, or remove `identities` to take everybody with a token)"]),
+    (BEFORE_ROUTES, "ACCESS, identities: {email: [a@b]}}]\n§", &[
+        "9:137 hosts[0].policies[0].identities: nobody is named, so that nobody could pass (list emails, groups or common_names, or remove `identities` to take everybody with a token)",
+        "9:138 hosts[0].policies[0].identities.email: unknown key (did you mean `emails`?)",
+    ]),
+    (BEFORE_ROUTES, "ACCESS, identities: {emails: ['*example.com'], groups: [''], common_names: [' a']}}]\n§", &[
+        "9:147 hosts[0].policies[0].identities.emails[0]: `*example.com` is not an e-mail address, nor a pattern of them (write alice@example.com, or \"*@example.com\" for everybody there)",
+        "9:173 hosts[0].policies[0].identities.groups[0]: the name is empty, or has spaces around it",
+        "9:193 hosts[0].policies[0].identities.common_names[0]: the name is empty, or has spaces around it",
+    ]),
+    (BEFORE_ROUTES, "ACCESS, jwks_url: certs.json}]\n§",
+        &["9:135 hosts[0].policies[0].jwks_url: `certs.json` is not a URL that keys can be fetched from (write https://TEAM.cloudflareaccess.com/cdn-cgi/access/certs, or the https URL of a mirror)"]),
+    (BEFORE_ROUTES, "ACCESS, jwks_url: 'http://mirror.example.com/certs'}]\n§",
+        &["9:135 hosts[0].policies[0].jwks_url: `http://mirror.example.com/certs` is not a URL that keys can be fetched from (write https: without it they may only come from 127.0.0.1 or [::1])"]),
+    (BEFORE_ROUTES, "ACCESS}, {kind: access, name: b, team: example, audiences: [4714c1358e65fe4b408ad6d432a5f878f08194bdb4752441fd56faefa9b2b6f2], jwks_url: 'https://mirror.example.com/certs'}]\n§",
+        &["9:254 hosts[0].policies[1].jwks_url: the keys of team `example` come from somewhere else in line 9 (write the same jwks_url in all policies of the team)"]),
+    (VERSION, "§cloudflare: {access: {refresh: 1h, stale_after: 1h}}\n",
+        &["2:49 cloudflare.access.stale_after: keys would be dropped before they are fetched again (write a `stale_after` of several times `refresh`: 24h, for instance)"]),
+    (VERSION, "§cloudflare: {access: {refresh: 2d}}\n",
+        &["2:22 cloudflare.access: keys would be dropped before they are fetched again (write a `stale_after` of several times `refresh`: 24h, for instance)"]),
+    (VERSION, "§cloudflare: {access: {refresh: 500ms, stale_after: 24}}\n", &[
+        "2:32 cloudflare.access.refresh: `500ms` is too often (write 1h, for instance; 1s is the least)",
+        "2:52 cloudflare.access.stale_after: `24` has no unit (write 24s for seconds)",
+    ]),
+    (VERSION, "§cloudflare: {access: {team: example}}\n",
+        &["2:23 cloudflare.access.team: unknown key (the keys here are refresh, stale_after)"]),
 ];
 
 /// Routes.
@@ -597,6 +645,11 @@ fn every_mistake_in_hosts_is_named() {
 #[test]
 fn every_mistake_in_policies_is_named() {
     check(POLICIES);
+}
+
+#[test]
+fn access_policies() {
+    check(ACCESS_POLICIES);
 }
 
 #[test]

@@ -24,6 +24,8 @@ fn an_upstream_that_no_route_uses() {
 fn a_list_that_is_asked_for_too_often() {
     let text = with(MINIMAL, "version: 1\n", "version: 1\ncloudflare: {ranges: {refresh: 59s}}\n");
     check(&text, &[("2:32 cloudflare.ranges.refresh", "a few times a year")]);
+    let text = with(MINIMAL, "version: 1\n", "version: 1\ncloudflare: {access: {refresh: 59s}}\n");
+    check(&text, &[("2:32 cloudflare.access.refresh", "every few weeks")]);
 }
 
 #[test]

@@ -115,7 +115,11 @@ mod tests {
             ("*@k\u{e9}.example", "a@k\u{e9}.example", true),
         ];
         for (pattern, address, fits) in table {
-            assert_eq!(pattern.parse::<EmailPattern>().map(|pattern| pattern.fits(address)), Ok(fits), "{pattern} {address}");
+            assert_eq!(
+                pattern.parse::<EmailPattern>().map(|pattern| pattern.fits(address)),
+                Ok(fits),
+                "{pattern} {address}"
+            );
         }
         for bad in ["", "*", "@", "a@", "@a", "*example.com", "a@b@c", "*@*.com", "**@a", "a b@c", "a@b\n"] {
             assert!(bad.parse::<EmailPattern>().is_err(), "{bad}");

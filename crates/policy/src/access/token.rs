@@ -124,9 +124,13 @@ impl Claims {
     /// The groups that the identity provider told: `groups`, and the same among the claims of the team's own choice, `custom`.
     pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
         let own = self.claim("custom").and_then(|custom| custom.get("groups"));
-        self.claim("groups").into_iter().chain(own).flat_map(|groups| match groups {
-            Value::Array(list) => list.as_slice(),
-            one => std::slice::from_ref(one),
-        }).filter_map(Value::as_str)
+        self.claim("groups")
+            .into_iter()
+            .chain(own)
+            .flat_map(|groups| match groups {
+                Value::Array(list) => list.as_slice(),
+                one => std::slice::from_ref(one),
+            })
+            .filter_map(Value::as_str)
     }
 }

@@ -19,8 +19,8 @@ const KEYS: Sought = Sought {
 
 pub(super) fn read(section: &mut Section<'_>) -> Read<Arc<dyn Policy>> {
     let team = section.required("team", |entry| entry.parsed(team));
-    let audiences =
-        section.required("audiences", |list| list.full_list("the AUD tag of an application", |item| item.parsed(audience)));
+    let audiences = section
+        .required("audiences", |list| list.full_list("the AUD tag of an application", |item| item.written(audience)));
     // A list whose items are all commented out reads as null: that must not mean everybody.
     let identities = section.given("identities").map(|entry| entry.section(identities)).transpose();
     let given = section.entry("jwks_url");
@@ -64,7 +64,11 @@ fn email(text: &str) -> Result<EmailPattern, Fault> {
 }
 
 fn name(text: &str) -> Result<String, Fault> {
-    if text.trim() == text && !text.is_empty() { Ok(text.to_owned()) } else { Err(Fault::new("the name is empty, or has spaces around it")) }
+    if text.trim() == text && !text.is_empty() {
+        Ok(text.to_owned())
+    } else {
+        Err(Fault::new("the name is empty, or has spaces around it"))
+    }
 }
 
 /// Where the team's keys come from: from one place, whichever policy says so.
