@@ -12,7 +12,7 @@ use crate::threads::Threads;
 use crate::world::System;
 use crate::{admin, logging};
 use log::info;
-use pullgate_cloudflare::ClientError;
+use pullgate_cloudflare::{Client, ClientError};
 use pullgate_config::Config;
 use pullgate_door::Accepting;
 use pullgate_metrics::{Metrics, MetricsError, Sink};
@@ -156,8 +156,7 @@ impl Gateway {
         let heartbeat = Heartbeat::of(&runtime);
         let (alive, told) = (Arc::clone(&heartbeat), Arc::clone(&succession));
         admin_thread.handle().spawn(admin::serve(scrapes, metrics.clone(), signals.ready.subscribe(), told, alive));
-        runtime.spawn(keep_fresh(Arc::clone(&succession), client.clone()));
-        runtime.spawn(keep_keys(Arc::clone(&succession), client));
+        keep_informed(&runtime, &succession, client);
         info!(address:% = admin_address, workers; "ready");
         drop(inside);
         Ok(Self {
@@ -279,6 +278,12 @@ const LAST_TASKS: Duration = Duration::from_secs(1);
 
 /// How long the logs may take to be written at the end.
 const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// What fetches what the gateway cannot know by itself.
+fn keep_informed(runtime: &Handle, succession: &Arc<Succession>, client: Client) {
+    runtime.spawn(keep_fresh(Arc::clone(succession), client.clone()));
+    runtime.spawn(keep_keys(Arc::clone(succession), client));
+}
 
 fn workers(configured: Option<NonZeroUsize>) -> NonZeroUsize {
     configured.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
