@@ -11,6 +11,7 @@ pub use steps::{Explanation, Outcome, Step, Verdict};
 
 use crate::ranges::{RangesReportError, ranges_in_force};
 use crate::snapshot::{Snapshot, SnapshotError};
+use crate::teams::Teams;
 use crate::world::{LoadError, System, load, text_of};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pullgate_config::Places;
@@ -62,7 +63,8 @@ pub fn explain(file: &Path, question: &Question) -> Result<Explanation, ExplainE
         head_bytes: usize::try_from(limits.header_bytes).unwrap_or(usize::MAX),
         most_fields: usize::try_from(limits.header_count).unwrap_or(usize::MAX),
     };
-    let snapshot = Snapshot::new(config, None)?;
+    let keys = Teams::last_good(&config, &System::beside(file));
+    let snapshot = Snapshot::new(config, keys, None)?;
     Ok(asked.judge(snapshot.gate(), trail, &upstreams))
 }
 

@@ -93,6 +93,11 @@ impl Teams {
         teams
     }
 
+    /// The keys that a gateway of this configuration would begin with.
+    pub(crate) fn last_good(config: &Config, system: &System) -> Arc<AccessKeys> {
+        Known::of(config, None, &system.path(&config.runtime.state_dir)).keys()
+    }
+
     /// What is known once a configuration is in force: keys stay with the team and the address that they came from.
     pub(crate) fn follow(&self, config: &Config) -> Known {
         let before = self.known().clone();

@@ -15,6 +15,7 @@
 use super::{Asked, Findings, Policy};
 use crate::access::{Claims, Identities, Identity, KeyFeed, Token};
 use crate::denial::Reason;
+use crate::facts::TrustLevel;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use rustls_pki_types::UnixTime;
@@ -105,6 +106,10 @@ impl Policy for Access {
         }
         findings.identity = Some(self.check(&verified?, now)?);
         Ok(())
+    }
+
+    fn proves(&self) -> TrustLevel {
+        TrustLevel::Account
     }
 
     fn key_feed(&self) -> Option<&KeyFeed> {
