@@ -164,12 +164,19 @@ fn policies_keep_their_order_labels_and_modes() {
     let listed = |policies: &[pullgate_policy::Attached]| -> Vec<(String, Mode)> {
         policies.iter().map(|attached| (attached.label.to_string(), attached.mode)).collect()
     };
-    let expected = [("client-networks", Mode::Enforce), ("our-workers", Mode::Observe), ("proof", Mode::Enforce)];
+    let expected = [
+        ("client-networks", Mode::Enforce),
+        ("our-workers", Mode::Observe),
+        ("proof", Mode::Enforce),
+        ("client-certificate", Mode::Enforce),
+    ];
     assert_eq!(listed(&rule.policies), expected.map(|(label, mode)| (label.to_owned(), mode)));
     assert_eq!(listed(&rule.routes[1].policies), [("workers".to_owned(), Mode::Enforce)]);
     let shown = format!("{:?}", rule.policies[1].policy);
     assert!(shown.contains("\"example.com\""), "{shown}");
     assert_eq!(format!("{:?}", rule.policies[2].policy), "Proof { least: Account }");
+    let shown = format!("{:?}", rule.policies[3].policy);
+    assert!(shown.contains("CommonName(\"alice\")") && shown.contains("subject: \"CN=in force\""), "{shown}");
 }
 
 #[test]
