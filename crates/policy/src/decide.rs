@@ -15,6 +15,7 @@ use crate::routes::{self, Route, RouteAction, RouteIndex, RouteProtocol, Sought}
 use crate::target::Target;
 use crate::template::Known;
 use crate::visitor::{Visitor, country};
+use crate::visitor_certificate::CertificateClaim;
 use http::{HeaderValue, StatusCode};
 use rustls_pki_types::UnixTime;
 use std::collections::HashMap;
@@ -179,14 +180,17 @@ impl Rules {
         method?;
         host.request.check_length(request.headers)?;
         let route = &host.routes[route?];
-        let asked = Asked { facts, visitor: &visitor, trust: ruling.trust, access_keys: &self.access_keys };
+        let told = host.visitor.client_certificate.filter(|_| believed);
+        let certificate = &CertificateClaim::new(told, request.headers);
+        let access_keys = &*self.access_keys;
+        let asked = Asked { facts, visitor: &visitor, trust: ruling.trust, access_keys, certificate };
         for attached in host.policies.iter().chain(&route.policies) {
             judge(attached, &asked, ruling)?;
         }
 
         let identity = ruling.findings.identity.as_ref();
         let known = Known { facts, visitor: &visitor, trust: ruling.trust, identity };
-        let action = action_of(host, route, &target, &authority, &known, believed);
+        let action = action_of(host, route, &target, &authority, &known, certificate, believed);
         let response_edits = host.response_headers.fill(&known);
         Ok(Permit { action, response_edits, body_bytes: host.request.body_bytes })
     }
@@ -330,6 +334,7 @@ fn action_of(
     target: &Target<'_>,
     authority: &Authority,
     known: &Known<'_>,
+    certificate: &CertificateClaim<'_>,
     believed: bool,
 ) -> Action {
     match &route.action {
@@ -342,6 +347,7 @@ fn action_of(
                 // The operator may have named any field; an application that reads it takes it for the visitor's address.
                 edits.remove.push(host.visitor.address_header.clone());
             }
+            edits.set.extend(certificate.forwarded());
             edits.extend(&host.headers, known);
             let target = strip_prefix.then(|| stripped(route, target));
             Action::Forward { upstream: *index, target, edits }

@@ -7,6 +7,7 @@ use crate::access::{AccessKeys, Identity, KeyFeed, Team};
 use crate::denial::Reason;
 use crate::facts::{Facts, TrustLevel};
 use crate::visitor::Visitor;
+use crate::visitor_certificate::CertificateClaim;
 use std::fmt;
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ macro_rules! register {
 
 register! {
     access::Access = "access",
+    client_certificate::ClientCertificate = "client-certificate",
     client_networks::ClientNetworks = "client-networks",
     proof::Proof = "proof",
     workers::Workers = "workers",
@@ -44,6 +46,8 @@ pub struct Asked<'a> {
     pub trust: TrustLevel,
     /// The keys of Access teams, as far as they are known.
     pub access_keys: &'a AccessKeys,
+    /// What the request says of the visitor's certificate.
+    pub certificate: &'a CertificateClaim<'a>,
 }
 
 /// What policies learn on their way to an answer, for those who come after them.

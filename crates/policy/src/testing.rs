@@ -11,6 +11,7 @@ use crate::origin_pull::{self, Anchor, OriginPull, Trust, Verdict};
 use crate::policies::{Asked, Attached, Mode, Policy};
 use crate::routes::{Route, RouteAction};
 use crate::visitor::{Missing, Visitor, VisitorRule};
+use crate::visitor_certificate::{CertificateClaim, CertificateFields};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -149,7 +150,11 @@ pub(crate) fn open_host(name: &str, hostnames: &[&str]) -> Host {
         hostnames: hostnames.iter().map(|name| name.parse().unwrap()).collect(),
         default: false,
         origin_pull: OriginPull::Off,
-        visitor: VisitorRule { address_header: HeaderName::from_static("cf-connecting-ip"), missing: Missing::Refuse },
+        visitor: VisitorRule {
+            address_header: HeaderName::from_static("cf-connecting-ip"),
+            missing: Missing::Refuse,
+            client_certificate: None,
+        },
         request: crate::request::RequestLimits::default(),
         headers: HeaderRules::default(),
         response_headers: HeaderRules::default(),
@@ -240,9 +245,20 @@ pub(crate) fn attached(label: &str, mode: Mode, policy: impl Policy + 'static) -
 
 /// The answer of one policy to an arrival of a visitor.
 pub(crate) fn judged(policy: &impl Policy, arrival: &Arrival, visitor: &str) -> Result<(), Reason> {
+    judged_with(policy, arrival, visitor, None)
+}
+
+/// The same where `fields` tell of the visitor's certificate.
+pub(crate) fn judged_with(
+    policy: &impl Policy,
+    arrival: &Arrival,
+    visitor: &str,
+    fields: Option<CertificateFields>,
+) -> Result<(), Reason> {
     let visitor = Visitor { address: visitor.parse().unwrap(), country: None };
-    let access_keys = &Default::default();
-    policy.judge(&Asked { facts: &arrival.facts(), visitor: &visitor, trust: TrustLevel::Network, access_keys })
+    let (access_keys, facts) = (&Default::default(), &arrival.facts());
+    let certificate = &CertificateClaim::new(fields, &arrival.headers);
+    policy.judge(&Asked { facts, visitor: &visitor, trust: TrustLevel::Network, access_keys, certificate })
 }
 
 /// A request on its connection, good enough for an open host until a test spoils it.

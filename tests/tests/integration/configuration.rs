@@ -24,6 +24,7 @@ fn with_certificates() -> (tempfile::TempDir, Vec<PathBuf>) {
             .write(&target.join("certs"), "shop");
         authority.leaf().dns(&["blog.example.com"]).usage_server().issue().write(&target.join("certs"), "blog");
         Authority::new("origin-pull CA").write(&target.join("certs"), "origin-pull-ca");
+        Authority::new("client CA").write(&target.join("certs"), "client-ca");
         for entry in std::fs::read_dir(root().join("conf").join(part)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "yaml") {

@@ -48,10 +48,11 @@ fn host(section: &mut Section<'_>, neighbours: &mut Neighbours<'_>) -> Read<Host
     let headers = section.subsection("headers", |section| headers::read(section, &[]));
     let response_headers = section.subsection("response_headers", |section| headers::read(section, &headers::TELLTALE));
     let mut labels = Unique::new("the policy label");
-    let policies = section.or("policies", Vec::new(), |list| policies::read(list, &mut labels));
+    let rule = visitor.as_ref().ok();
+    let policies = section.or("policies", Vec::new(), |list| policies::read(list, &mut labels, rule));
     let request = section.subsection("request", request::read);
     let methods = request.as_ref().ok().map(|request| request.methods.as_slice());
-    let routes = section.required("routes", |list| routes::read(list, neighbours.upstreams, &labels, methods));
+    let routes = section.required("routes", |list| routes::read(list, neighbours.upstreams, &labels, methods, rule));
     let rule = policy::Host {
         name: name?,
         hostnames: hostnames?,

@@ -173,6 +173,7 @@ fn policies_keep_their_order_labels_and_modes() {
         ("our-workers", Mode::Observe),
         ("proof", Mode::Enforce),
         ("access", Mode::Enforce),
+        ("client-certificate", Mode::Enforce),
     ];
     assert_eq!(listed(&rule.policies), expected.map(|(label, mode)| (label.to_owned(), mode)));
     assert_eq!(listed(&rule.routes[1].policies), [("workers".to_owned(), Mode::Enforce)]);
@@ -192,6 +193,8 @@ fn policies_keep_their_order_labels_and_modes() {
     ] {
         assert!(shown.contains(part), "{shown}");
     }
+    let shown = format!("{:?}", rule.policies[4].policy);
+    assert!(shown.contains("CommonName(\"alice\")") && shown.contains("subject: \"CN=in force\""), "{shown}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::hosts::Host;
 use crate::policies::Mode;
 use crate::testing::{Arrival, NOW, ONE, Signer, TWO, VISITOR, at, attached, base64url, rules, shop, values};
 use crate::visitor::Visitor;
+use crate::visitor_certificate::CertificateClaim;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,7 +44,8 @@ fn judge_with(policy: &Access, arrival: &Arrival, access_keys: &AccessKeys) -> (
     let visitor = Visitor { address: VISITOR.parse().unwrap(), country: None };
     let trust = crate::TrustLevel::Network;
     let mut findings = Findings::default();
-    let asked = Asked { facts: &arrival.facts(), visitor: &visitor, trust, access_keys };
+    let certificate = &CertificateClaim::new(None, &arrival.headers);
+    let asked = Asked { facts: &arrival.facts(), visitor: &visitor, trust, access_keys, certificate };
     (policy.examine(&asked, &mut findings), findings)
 }
 
