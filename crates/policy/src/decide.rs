@@ -6,6 +6,7 @@
 use crate::admission::Admissions;
 use crate::denial::{Denial, Reason};
 use crate::facts::{Connection, Facts, Request, Source, TrustLevel};
+use crate::framing;
 use crate::headers::{self, HeaderEdits};
 use crate::hosts::{Host, HostIndex, HostTable, normal_name};
 use crate::origin_pull::{Cause, OriginPull, Verdict};
@@ -149,6 +150,7 @@ impl Rules {
         if request.headers.len() > facts.most_fields {
             return Err(Reason::HeadTooLarge.into());
         }
+        framing::check(facts)?;
         let authority = Authority::of(request)?;
         let target = Target::parse(request.target)?;
         headers::check_connection(request.headers)?;
