@@ -15,7 +15,7 @@ help:
 	@echo 'make demo ONCE=1  the same, ending after the five requests'
 	@echo 'make test         every check and every test'
 	@echo 'make check-conf   throw-away certificates for conf/, and pullgate check for each file'
-	@echo 'make fuzz         certificate chains, ClientHellos, range lists, fuzzed for SECONDS=60'
+	@echo 'make fuzz         certificate chains, ClientHellos, heads, range lists, fuzzed for SECONDS=60'
 	@echo 'make bypass       the known origin-pull bypasses against Pullgate and nginx, as tables'
 	@echo 'make soak         load, reloads, strangers, slow and idle clients, memory over MINUTES=10: figures and bars'
 	@echo 'make bench        what a decision costs (criterion)'

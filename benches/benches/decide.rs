@@ -97,6 +97,7 @@ fn decide(criterion: &mut Criterion) {
         connection: &connection,
         request: Request {
             method: &Method::GET,
+            scheme: None,
             authority: None,
             target: b"/articles/2026/11?page=2",
             headers: &headers,

@@ -7,6 +7,7 @@ use crate::access::AccessKeys;
 use crate::admission::Admissions;
 use crate::denial::{Denial, Reason};
 use crate::facts::{Connection, Facts, Request, Source, TrustLevel};
+use crate::framing;
 use crate::headers::{self, HeaderEdits};
 use crate::hosts::{Host, HostIndex, HostTable, normal_name};
 use crate::origin_pull::{Cause, OriginPull, Verdict};
@@ -155,6 +156,7 @@ impl Rules {
         if request.headers.len() > facts.most_fields {
             return Err(Reason::HeadTooLarge.into());
         }
+        framing::check(facts)?;
         let authority = Authority::of(request)?;
         let target = Target::parse(request.target)?;
         headers::check_connection(request.headers)?;

@@ -42,6 +42,14 @@ reasons! {
     HeadTooLarge = "head_too_large" => REQUEST_HEADER_FIELDS_TOO_LARGE,
     /// The length of the body is told twice, in two ways, or not as a number (RFC 9112 section 6.3): two recipients could disagree on it.
     BodyAmbiguous = "body_ambiguous" => BAD_REQUEST,
+    /// `Expect` holds something else than one `100-continue` (RFC 9110 section 10.1.1), or comes with HTTP/1.0, which knows no 100.
+    ExpectationUnknown = "expectation_unknown" => EXPECTATION_FAILED,
+    /// The target's scheme is not that of the connection: `http` over TLS, or `https` without it.
+    SchemeMismatched = "scheme_mismatched" => BAD_REQUEST,
+    /// A stream of HTTP/2 whose head, or whose body, breaks the protocol (RFC 9113 section 8.1.1): the HTTP library has reset it.
+    StreamMalformed = "stream_malformed" => BAD_REQUEST,
+    /// The frames of an HTTP/2 connection break the protocol, or are a flood: the HTTP library has ended it.
+    FramesMalformed = "frames_malformed" => BAD_REQUEST,
     /// The peer's address was admitted when it connected, and is no more.
     SourceUnlisted = "source_unlisted" => MISDIRECTED_REQUEST,
     /// No Host header and no `:authority`.

@@ -200,6 +200,8 @@ impl fmt::Display for RequestId {
 pub struct Request<'a> {
     /// The method.
     pub method: &'a Method,
+    /// `:scheme` (HTTP/2, beside an `:authority`) or the scheme of an absolute-form target (HTTP/1.1).
+    pub scheme: Option<&'a str>,
     /// `:authority` (HTTP/2) or the authority of an absolute-form target (HTTP/1.1).
     pub authority: Option<&'a [u8]>,
     /// The target, raw: path and query.

@@ -1,6 +1,8 @@
-//! Where a request head of HTTP/1.1 ends, and what no head may hold: a pure look at the bytes, before any parser.
+//! Where a request head of HTTP/1.1 ends, what no head may hold, and how much of the connection it claims: a pure look at the bytes,
+//! before any parser.
 
 use crate::denial::Reason;
+use crate::framing;
 use std::mem::MaybeUninit;
 
 /// How far a head has come.
@@ -44,21 +46,33 @@ pub fn progress(bytes: &[u8], from: usize, longest: usize) -> Result<Progress, R
 /// The most fields that any head may have: there is no more room in Pingora's parser.
 pub const MOST_FIELDS: usize = 256;
 
+/// What follows a head on its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// A body of this many bytes, which may be none; then the next head.
+    Bytes(usize),
+    /// A body in chunks, whose end shows in the last one.
+    Chunks,
+    /// Whatever the answer to `Upgrade` makes of it.
+    Open,
+}
+
 /// Looks at a whole head: what no strict recipient takes, and what two recipients may frame in two ways, is refused before a
-/// lenient parser can make something of it.
+/// lenient parser can make something of it. What passes says how much of the connection belongs to its request.
 ///
 /// The request line has to be three words (RFC 9112 section 3), fields have to parse (section 5, no folding), Host is there at most
 /// once (section 3.2), the length of the body is told once and in one way (section 6.3), and there are `most_fields` at most.
 ///
 /// # Errors
 /// [`Reason::HeadMalformed`], [`Reason::HeadTooLarge`], [`Reason::TargetMalformed`], [`Reason::HostMalformed`],
-/// [`Reason::BodyAmbiguous`], or [`Reason::MethodUnlisted`] for CONNECT.
-pub fn check(head: &[u8], most_fields: usize) -> Result<(), Reason> {
+/// [`Reason::BodyAmbiguous`], [`Reason::ExpectationUnknown`], or [`Reason::MethodUnlisted`] for CONNECT.
+pub fn check(head: &[u8], most_fields: usize) -> Result<Extent, Reason> {
     let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(head, &mut fields) {
-        Ok(httparse::Status::Complete(_)) => {}
-        Ok(httparse::Status::Partial) => return Err(Reason::HeadMalformed),
+        // What comes behind would be read as a body or another head.
+        Ok(httparse::Status::Complete(end)) if end == head.len() => {}
+        Ok(_) => return Err(Reason::HeadMalformed),
         Err(httparse::Error::TooManyHeaders) => return Err(Reason::HeadTooLarge),
         Err(_) => return Err(Reason::HeadMalformed),
     }
@@ -72,30 +86,56 @@ pub fn check(head: &[u8], most_fields: usize) -> Result<(), Reason> {
     if request.method == Some("CONNECT") {
         return Err(Reason::MethodUnlisted);
     }
-    let (mut hosts, mut lengths, mut codings) = (0, 0, 0);
-    for field in request.headers.iter() {
+    extent(request.headers, request.version == Some(0))
+}
+
+/// The fields that say where a message ends, counted.
+#[derive(Default)]
+struct Told {
+    hosts: usize,
+    length: Option<usize>,
+    is_chunked: bool,
+    asks_for_upgrade: bool,
+}
+
+fn extent(fields: &[httparse::Header<'_>], is_old: bool) -> Result<Extent, Reason> {
+    let mut told = Told::default();
+    for field in fields {
+        told.take(field, is_old)?;
+    }
+    match told {
+        Told { hosts: 2.., .. } => Err(Reason::HostMalformed),
+        Told { length: Some(_), is_chunked: true, .. } => Err(Reason::BodyAmbiguous),
+        Told { asks_for_upgrade: true, .. } => Ok(Extent::Open),
+        Told { is_chunked: true, .. } => Ok(Extent::Chunks),
+        Told { length, .. } => Ok(Extent::Bytes(length.unwrap_or(0))),
+    }
+}
+
+impl Told {
+    /// Takes one field; `is_old` in a head of HTTP/1.0, which knows no chunks and waits for no 100 (RFC 9112 section 6.1, RFC 9110
+    /// section 10.1.1).
+    fn take(&mut self, field: &httparse::Header<'_>, is_old: bool) -> Result<(), Reason> {
         match field.name.len() {
-            4 if field.name.eq_ignore_ascii_case("host") => hosts += 1,
+            4 if field.name.eq_ignore_ascii_case("host") => self.hosts += 1,
+            6 if is_old && field.name.eq_ignore_ascii_case("expect") => return Err(Reason::ExpectationUnknown),
+            7 if field.name.eq_ignore_ascii_case("upgrade") => self.asks_for_upgrade = true,
             14 if field.name.eq_ignore_ascii_case("content-length") => {
-                lengths += 1;
-                let digits = !field.value.is_empty() && field.value.iter().all(u8::is_ascii_digit);
-                if !digits {
+                let length = framing::length(field.value).ok_or(Reason::BodyAmbiguous)?;
+                if self.length.replace(length).is_some() {
                     return Err(Reason::BodyAmbiguous);
                 }
             }
             17 if field.name.eq_ignore_ascii_case("transfer-encoding") => {
-                codings += 1;
-                if !field.value.eq_ignore_ascii_case(b"chunked") || request.version == Some(0) {
+                let is_chunked = field.value.eq_ignore_ascii_case(b"chunked");
+                if is_old || !is_chunked || std::mem::replace(&mut self.is_chunked, true) {
                     return Err(Reason::BodyAmbiguous);
                 }
             }
             _ => {}
         }
+        Ok(())
     }
-    if hosts > 1 {
-        return Err(Reason::HostMalformed);
-    }
-    if lengths + codings > 1 { Err(Reason::BodyAmbiguous) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -133,13 +173,23 @@ mod tests {
     /// What Pingora lets through by default, as far as a head of HTTP/1.1 shows it.
     #[test]
     fn what_lenient_parsers_take() {
-        let table: [(&str, Result<(), Reason>); 27] = [
+        let table: [(&str, Result<Extent, Reason>); 37] = [
             ("GET /a#b HTTP/1.1\r\nHost: a\r\n", Err(Reason::TargetMalformed)),
-            ("GET / HTTP/1.1\r\nHost: a\r\n", Ok(())),
-            ("GET /\u{e9} HTTP/1.1\r\nHost: a\r\nCF-IPCity: K\u{f6}ln\r\n", Ok(())),
-            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n", Ok(())),
-            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n", Ok(())),
-            ("GET / HTTP/1.0\r\n", Ok(())),
+            ("GET / HTTP/1.1\r\nHost: a\r\n", Ok(Extent::Bytes(0))),
+            ("GET /\u{e9} HTTP/1.1\r\nHost: a\r\nCF-IPCity: K\u{f6}ln\r\n", Ok(Extent::Bytes(0))),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n", Ok(Extent::Bytes(5))),
+            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n", Ok(Extent::Chunks)),
+            ("GET / HTTP/1.0\r\n", Ok(Extent::Bytes(0))),
+            ("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: foo\r\n", Ok(Extent::Open)),
+            ("POST / HTTP/1.1\r\nHost: a\r\nUpgrade: foo\r\nContent-Length: 5\r\n", Ok(Extent::Open)),
+            ("GET / HTTP/1.1\r\nHost: a\r\nX-Content-Length: 5\r\n", Ok(Extent::Bytes(0))),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 005\r\n", Ok(Extent::Bytes(5))),
+            ("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n", Ok(Extent::Bytes(0))),
+            ("POST / HTTP/1.0\r\nHost: a\r\nExpect: 100-continue\r\n", Err(Reason::ExpectationUnknown)),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551616\r\n", Err(Reason::BodyAmbiguous)),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n", Err(Reason::BodyAmbiguous)),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x5\r\n", Err(Reason::BodyAmbiguous)),
+            ("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /second HTTP/1.1\r\n", Err(Reason::HeadMalformed)),
             ("GET /a b HTTP/1.1\r\nHost: a\r\n", Err(Reason::HeadMalformed)),
             ("GET / HTTP/1.2\r\nHost: a\r\n", Err(Reason::HeadMalformed)),
             ("GET / HTTP/2.0\r\nHost: a\r\n", Err(Reason::HeadMalformed)),
@@ -172,8 +222,8 @@ mod tests {
             assert_eq!(check(format!("{head}\r\n").as_bytes(), MOST_FIELDS), expected, "{head:?}");
         }
         let many = |count: usize| format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(count));
-        assert_eq!(check(many(MOST_FIELDS).as_bytes(), MOST_FIELDS), Ok(()));
-        assert_eq!(check(many(7).as_bytes(), 7), Ok(()));
+        assert_eq!(check(many(MOST_FIELDS).as_bytes(), MOST_FIELDS), Ok(Extent::Bytes(0)));
+        assert_eq!(check(many(7).as_bytes(), 7), Ok(Extent::Bytes(0)));
         assert_eq!(check(many(8).as_bytes(), 7), Err(Reason::HeadTooLarge));
         assert_eq!(check(many(MOST_FIELDS + 1).as_bytes(), MOST_FIELDS), Err(Reason::HeadTooLarge));
     }

@@ -135,6 +135,11 @@ enum Fold {
     Whole,
 }
 
+/// Whether CGI folds `name` into `own`, which is in lowercase with `-` alone.
+pub(crate) fn is_folded(name: &str, own: &str) -> bool {
+    name.len() == own.len() && folds_to(name, own) == Fold::Whole
+}
+
 /// Whether `name`, folded as CGI folds it, starts with or is `owned`.
 fn folds_to(name: &str, owned: &str) -> Fold {
     let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };

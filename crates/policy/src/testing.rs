@@ -266,6 +266,7 @@ pub(crate) fn judged_with(
 pub(crate) struct Arrival {
     pub(crate) connection: Connection,
     pub(crate) method: Method,
+    pub(crate) scheme: Option<&'static str>,
     pub(crate) authority: Option<Vec<u8>>,
     pub(crate) target: Vec<u8>,
     pub(crate) headers: HeaderMap,
@@ -297,6 +298,7 @@ impl Arrival {
                 security: handshake(vec![], None, at(NOW)),
             },
             method: Method::GET,
+            scheme: None,
             authority: None,
             target: b"/".to_vec(),
             headers: HeaderMap::new(),
@@ -337,6 +339,10 @@ impl Arrival {
         self.without("host").with("host", host)
     }
 
+    pub(crate) fn scheme(self, scheme: &'static str) -> Self {
+        Self { scheme: Some(scheme), ..self }
+    }
+
     pub(crate) fn authority(mut self, authority: &str) -> Self {
         self.authority = Some(authority.into());
         self
@@ -351,6 +357,7 @@ impl Arrival {
     pub(crate) fn facts(&self) -> Facts<'_> {
         let request = Request {
             method: &self.method,
+            scheme: self.scheme,
             authority: self.authority.as_deref(),
             target: &self.target,
             headers: &self.headers,

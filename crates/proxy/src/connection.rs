@@ -2,6 +2,7 @@
 
 use crate::frames::Frames;
 use crate::limits::HttpLimits;
+use crate::replies::Replies;
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
 use pingora::http::ResponseHeader;
@@ -12,7 +13,8 @@ use pingora_core::protocols::{
     UniqueID, UniqueIDType,
 };
 use pullgate_door::{Arrival, OpenConnection, Stream};
-use pullgate_policy::{Connection, Reason, head};
+use pullgate_policy::head::{self, Extent};
+use pullgate_policy::{Connection, Reason};
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
@@ -99,11 +101,16 @@ const PARTING: Duration = Duration::from_secs(1);
 /// Bytes asked for at once while a head is gathered.
 const READ_CHUNK: usize = 4 * 1024;
 
+/// Bytes asked for while a client has nothing to say: with most requests there are none.
+const LOOK_CHUNK: usize = 256;
+
 /// The stream that Pingora reads from and writes to.
 pub(crate) struct Conn {
     io: Stream,
     /// Bytes read ahead of Pingora.
     ahead: BytesMut,
+    /// Bytes that the request in hand may still claim; none where they show in themselves.
+    left: Option<usize>,
     /// Bytes that Pingora wrote and that are not sent.
     unsent: BytesMut,
     carried: Arc<ProxyDigest>,
@@ -115,6 +122,8 @@ pub(crate) struct Conn {
     stalled: Option<Stall>,
     /// The frames of an HTTP/2 client.
     frames: Option<Frames>,
+    /// What hears of the refusals in the frames that are sent to it.
+    overheard: Option<Overheard>,
     /// How long a client may take from the first to the last byte of a head.
     head_patience: Duration,
     /// Ends the wait for what a client of HTTP/2 has begun.
@@ -134,6 +143,7 @@ impl Conn {
         Ok(Self {
             io: stream,
             ahead: BytesMut::new(),
+            left: None,
             unsent: BytesMut::new(),
             carried: Arc::new(digest),
             socket: Arc::new(socket),
@@ -141,6 +151,7 @@ impl Conn {
             patience: limits.write,
             stalled: None,
             frames: None,
+            overheard: None,
             head_patience: limits.header,
             late: None,
             _open: open,
@@ -153,6 +164,11 @@ impl Conn {
 
     pub(crate) fn digest(&self) -> Arc<ProxyDigest> {
         Arc::clone(&self.carried)
+    }
+
+    /// Tells the refusals in what is sent to a client of HTTP/2.
+    pub(crate) fn overhear(&mut self, tell: Box<dyn Fn(Reason) + Send + Sync>) {
+        self.overheard = Some(Overheard { replies: Replies::default(), tell });
     }
 
     /// Gathers a whole request head, so that no parser sees half of one and no client can stretch the time it takes.
@@ -169,7 +185,12 @@ impl Conn {
         loop {
             match head::progress(&self.ahead, looked_at, limits.head_bytes).map_err(NoHead::Refused)? {
                 head::Progress::Complete(end) => {
-                    return head::check(&self.ahead[..end], limits.head_fields).map_err(NoHead::Refused);
+                    let extent = head::check(&self.ahead[..end], limits.head_fields).map_err(NoHead::Refused)?;
+                    self.left = match extent {
+                        Extent::Bytes(body) => end.checked_add(body),
+                        Extent::Chunks | Extent::Open => None,
+                    };
+                    return Ok(());
                 }
                 head::Progress::Partial(line) => looked_at = line,
             }
@@ -261,6 +282,49 @@ impl Conn {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
+    /// Gives what was read ahead, then what comes.
+    fn poll_next(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() {
+            return Pin::new(&mut self.io).poll_read(cx, buf);
+        }
+        let own = self.left.unwrap_or(usize::MAX);
+        let taken = self.ahead.len().min(buf.remaining()).min(own);
+        buf.put_slice(&self.ahead[..taken]);
+        self.ahead.advance(taken);
+        if self.ahead.is_empty() {
+            self.ahead = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes back what lies behind the request in hand: it is the next one's, whose head has to be checked as the first was.
+    fn hold_back(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
+        let Some(left) = &mut self.left else { return };
+        let came = buf.filled().len() - before;
+        let own = came.min(*left);
+        *left -= own;
+        if own < came {
+            self.ahead.extend_from_slice(&buf.filled()[before + own..]);
+            buf.set_filled(before + own);
+        }
+    }
+
+    /// Behind the request in hand there is nothing but the end of the connection. What else comes waits for its turn (RFC 9112 section
+    /// 9.3.2), and once something waits nobody looks for the end.
+    fn poll_behind(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            return Poll::Pending;
+        }
+        let mut chunk = [0; LOOK_CHUNK];
+        let mut buf = ReadBuf::new(&mut chunk);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
+        if buf.filled().is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.ahead.extend_from_slice(buf.filled());
+        Poll::Pending
+    }
+
     /// Sends what is gathered.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.unsent.has_remaining() {
@@ -277,6 +341,18 @@ impl Conn {
         // An idle connection holds no buffer.
         self.unsent = BytesMut::new();
         Poll::Ready(Ok(()))
+    }
+}
+
+/// What follows the frames that are sent, and whom it tells what they refuse.
+struct Overheard {
+    replies: Replies,
+    tell: Box<dyn Fn(Reason) + Send + Sync>,
+}
+
+impl Overheard {
+    fn follow(&mut self, bytes: &[u8]) {
+        self.replies.follow(bytes, &self.tell);
     }
 }
 
@@ -307,18 +383,13 @@ impl fmt::Debug for Conn {
 
 impl AsyncRead for Conn {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.left == Some(0) {
+            return self.poll_behind(cx);
+        }
         let before = buf.filled().len();
-        if self.ahead.is_empty() {
-            let read = Pin::new(&mut self.io).poll_read(cx, buf);
-            return self.in_time(cx, read, &buf.filled()[before..]);
-        }
-        let taken = self.ahead.len().min(buf.remaining());
-        buf.put_slice(&self.ahead[..taken]);
-        self.ahead.advance(taken);
-        if self.ahead.is_empty() {
-            self.ahead = BytesMut::new();
-        }
-        self.in_time(cx, Poll::Ready(Ok(())), &buf.filled()[before..])
+        let read = self.poll_next(cx, buf);
+        self.hold_back(buf, before);
+        self.in_time(cx, read, &buf.filled()[before..])
     }
 }
 
@@ -329,7 +400,13 @@ impl AsyncWrite for Conn {
         }
         if bytes.len() >= WRITE_BUFFER {
             let step = Pin::new(&mut self.io).poll_write(cx, bytes);
+            if let (Poll::Ready(Ok(taken)), Some(overheard)) = (&step, &mut self.overheard) {
+                overheard.follow(&bytes[..*taken]);
+            }
             return self.patiently(cx, step);
+        }
+        if let Some(overheard) = &mut self.overheard {
+            overheard.follow(bytes);
         }
         if self.unsent.capacity() == 0 {
             self.unsent.reserve(WRITE_BUFFER);

@@ -6,11 +6,12 @@ use crate::gatekeeper::OutcomeLog;
 use crate::site::{Server, Site, Sites, Upstream};
 use crate::witness::Witness;
 use http::{StatusCode, Version};
-use pingora::http::RequestHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorSource, ErrorType};
 use pingora_proxy::Session;
 use pullgate_metrics::{Outcome, PanicAt, Seen, UpstreamEnd, Used};
 use pullgate_policy::policies::Findings;
+use pullgate_policy::response::Answer;
 use pullgate_policy::{Action, Denial, Facts, Reason, Request, RequestId, Ruling, TrustLevel};
 use rustls_pki_types::UnixTime;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub(crate) struct Exchange {
     body: Progress,
     /// The refusal of a request that had leave to pass, for what its body turned out to be.
     late: Option<Denial>,
+    /// Interim answers of the upstream.
+    interim: u32,
     /// What can tell the outcome where Pingora is stopped before it does.
     witness: Option<Witness>,
 }
@@ -61,7 +64,7 @@ struct Attempt {
 impl Exchange {
     pub(crate) fn new(id: RequestId) -> Self {
         let (begun, begun_at, body) = (Instant::now(), SystemTime::now(), Progress::begin());
-        Self { id, begun, begun_at, stage: Stage::Received, body, late: None, witness: None }
+        Self { id, begun, begun_at, stage: Stage::Received, body, late: None, interim: 0, witness: None }
     }
 
     /// Judges the request; from here on the exchange knows where it goes.
@@ -160,11 +163,20 @@ impl Exchange {
         }
     }
 
-    /// Notes the status that the client is answered with.
-    pub(crate) fn answers(&mut self, status: StatusCode) {
+    /// Judges the head of an upstream's answer, and notes the status that the client is answered with. `may_switch` where the request
+    /// asks for another protocol.
+    pub(crate) fn answers(&mut self, head: &ResponseHeader, may_switch: bool) -> pingora::Result<()> {
+        let status = head.status;
+        if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+            self.interim += 1;
+        }
+        let answer =
+            Answer { status, version: head.version, headers: &head.headers, interim: self.interim, may_switch };
+        answer.check().map_err(|fault| Error::new_up(ErrorType::Custom(fault.label())))?;
         if let Some(witness) = &mut self.witness {
             witness.answered(status);
         }
+        Ok(())
     }
 
     /// Notes that the outcome is told.
@@ -295,21 +307,26 @@ fn undecided() -> Ruling {
 /// The facts of a head. An absolute-form target (RFC 9112 section 3.2.2) counts as its authority and its path.
 fn request_of(header: &RequestHeader) -> Request<'_> {
     let raw = header.raw_path();
-    let (authority, target) = match split_absolute(raw) {
-        Some((authority, target)) => (Some(authority), target),
-        None => (header.uri.authority().map(|authority| authority.as_str().as_bytes()), raw),
+    let (scheme, authority, target) = match split_absolute(raw) {
+        Some((scheme, authority, target)) => (Some(scheme), Some(authority), target),
+        None => {
+            let authority = header.uri.authority().map(|authority| authority.as_str().as_bytes());
+            (header.uri.scheme_str(), authority, raw)
+        }
     };
-    Request { method: &header.method, authority, target, headers: &header.headers }
+    Request { method: &header.method, scheme, authority, target, headers: &header.headers }
 }
 
-fn split_absolute(raw: &[u8]) -> Option<(&[u8], &[u8])> {
-    let scheme = [&b"http://"[..], b"https://"]
-        .into_iter()
-        .find(|scheme| raw.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))?;
-    let rest = &raw[scheme.len()..];
+fn split_absolute(raw: &[u8]) -> Option<(&'static str, &[u8], &[u8])> {
+    let begins = |scheme: &[u8]| raw.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    let (scheme, rest) = match () {
+        () if begins(b"http://") => ("http", &raw[7..]),
+        () if begins(b"https://") => ("https", &raw[8..]),
+        () => return None,
+    };
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     let target = if end == rest.len() { &b"/"[..] } else { &rest[end..] };
-    Some((&rest[..end], target))
+    Some((scheme, &rest[..end], target))
 }
 
 fn seen(header: &RequestHeader) -> Seen<'_> {
@@ -331,7 +348,7 @@ fn seen(header: &RequestHeader) -> Seen<'_> {
 /// The target as it was judged, where Pingora would forward something else: an absolute form, or an authority beside the path.
 pub(crate) fn judged_target(header: &RequestHeader) -> Option<Vec<u8>> {
     match split_absolute(header.raw_path()) {
-        Some((_, target)) => Some(target.to_vec()),
+        Some((.., target)) => Some(target.to_vec()),
         None if header.uri.authority().is_some() => Some(header.raw_path().to_vec()),
         None => None,
     }

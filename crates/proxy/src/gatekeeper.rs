@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, UPGRADE};
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
-use log::warn;
+use log::debug;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
@@ -123,11 +123,11 @@ impl ProxyHttp for Gatekeeper {
         response: &mut ResponseHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
+        exchange.answers(response, asks_for_websocket(session.req_header()))?;
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             let idle = Carried::of(session.digest()).map(|carried| carried.limits.idle);
             session.as_downstream_mut().set_read_timeout(idle);
         }
-        exchange.answers(response.status);
         if *self.drain.borrow() {
             session.set_keepalive(None);
         }
@@ -235,7 +235,7 @@ async fn fail(session: &mut Session, status: StatusCode) -> u16 {
     match answer(session, status, None, &HeaderEdits::default()).await {
         Ok(()) => status.as_u16(),
         Err(error) => {
-            warn!("an error answer could not be sent: {error}");
+            debug!("an error answer could not be sent: {error}");
             0
         }
     }

@@ -8,6 +8,7 @@ mod exchange;
 mod frames;
 mod gatekeeper;
 mod limits;
+mod replies;
 mod serve;
 mod site;
 mod witness;

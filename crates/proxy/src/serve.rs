@@ -58,6 +58,15 @@ impl Inner {
         self.log.record(&refused_head(carried, &denial, self.ids.next(), &self.sites.current()));
     }
 
+    /// The same for what a library refused by itself: where that ended the stream or the connection, nothing was answered.
+    fn overheard(&self, carried: &Carried, reason: Reason) {
+        let denial = Denial::from(reason);
+        let outcome = refused_head(carried, &denial, self.ids.next(), &self.sites.current());
+        let is_answered = !matches!(reason, Reason::StreamMalformed | Reason::FramesMalformed);
+        let status = if is_answered { outcome.status } else { 0 };
+        self.log.record(&Outcome { status, ..outcome });
+    }
+
     /// Counts and logs a request that a panic ended without an answer; what was known of it is lost.
     fn broke_off(&self, carried: &Carried) {
         let denial = Denial::from(Reason::Panicked);
@@ -100,9 +109,13 @@ impl Http {
             ids: RequestIds::default(),
             drain: drain.clone(),
         };
-        let proxy = Arc::new(http_proxy(&Arc::new(conf), gatekeeper));
+        let mut proxy = http_proxy(&Arc::new(conf), gatekeeper);
+        let mut options = HttpServerOptions::default();
+        // So that the decision refuses it, which counts and logs; Pingora would answer 405 by itself.
+        options.allow_connect_method_proxying = true;
+        proxy.server_options = Some(options);
         let (alive, finished) = mpsc::channel(1);
-        let inner = Inner { proxy, sites, log, ids: RequestIds::default() };
+        let inner = Inner { proxy: Arc::new(proxy), sites, log, ids: RequestIds::default() };
         (Self { inner: Arc::new(inner), drain, _alive: alive }, finished)
     }
 
@@ -155,6 +168,12 @@ impl Http {
         }
         let digest = conn.digest();
         let Some(carried) = Carried::within(&digest) else { return };
+        let (inner, facts) = (Arc::clone(&self.inner), Arc::clone(&digest));
+        conn.overhear(Box::new(move |reason| {
+            if let Some(carried) = Carried::within(&facts) {
+                inner.overheard(carried, reason);
+            }
+        }));
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(limits.idle);
         let front = Arc::new(Http2Front { inner: Arc::clone(&self.inner), options, limits });

@@ -101,6 +101,7 @@ impl Asked<'_> {
         };
         let request = Request {
             method: &self.question.method,
+            scheme: None,
             authority: None,
             target: self.question.url.target.as_bytes(),
             headers: &headers,
@@ -217,7 +218,7 @@ impl Asked<'_> {
             Progress::Complete(end) if end == head.len() => head::check(&head, self.most_fields),
             Progress::Complete(_) | Progress::Partial(_) => Err(Reason::HeadMalformed),
         });
-        let fields = whole.and_then(|()| self.question.fields());
+        let fields = whole.and_then(|_| self.question.fields());
         if let Err(reason) = &fields {
             let key = format!("listeners[{}].limits", self.listener);
             trail.add(Layer::Head, Verdict::Refuse, reason.label().into(), &key);

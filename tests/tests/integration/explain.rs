@@ -216,7 +216,7 @@ const TARGETS: [&str; 11] = [
     "/a\u{e9}",
 ];
 
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 13] = [
     "CF-Connecting-IP: 203.0.113.7",
     "CF-Connecting-IP: 198.51.100.7",
     "CF-Connecting-IP: nobody",
@@ -227,6 +227,8 @@ const FIELDS: [&str; 11] = [
     "CDN-Loop: cloudflare; loops=99",
     "Content-Length: 104857601",
     "Content-Length: x",
+    "Content_Length: 5",
+    "Expect: x",
     "Bad Name: x",
 ];
 

@@ -14,6 +14,7 @@ mod descriptors;
 mod explain;
 mod faults;
 mod floods;
+mod framing;
 mod handshake;
 mod headers;
 mod kernel_filter;

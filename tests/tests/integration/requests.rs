@@ -174,7 +174,7 @@ pub(crate) async fn raw_http2(stage: &Stage, fields: &[(&str, &str)]) -> (Option
     answer_on_stream_1(&mut wire).await
 }
 
-async fn answer_on_stream_1(wire: &mut Wire) -> (Option<u16>, Vec<u8>) {
+pub(crate) async fn answer_on_stream_1(wire: &mut Wire) -> (Option<u16>, Vec<u8>) {
     const HEADERS: u8 = 1;
     const RST_STREAM: u8 = 3;
     const GOAWAY: u8 = 7;

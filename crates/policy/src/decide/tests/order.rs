@@ -21,6 +21,8 @@ fn of_several_faults_the_first_in_order_is_the_reason() {
         }])
     };
     let mut arrival = Arrival::bare()
+        .with("expect", "x")
+        .with("content-length", "5, 5")
         .with("host", "shop.example.org")
         .with("host", "shop.example.org")
         .with("connection", "cf-ray")
@@ -29,7 +31,9 @@ fn of_several_faults_the_first_in_order_is_the_reason() {
     arrival.connection.listener = "http".into();
 
     type Cure = fn(Arrival, &Ca) -> Arrival;
-    let cures: [(Reason, Cure); 12] = [
+    let cures: [(Reason, Cure); 14] = [
+        (Reason::ExpectationUnknown, |arrival, _| arrival.without("expect")),
+        (Reason::BodyAmbiguous, |arrival, _| arrival.without("content-length")),
         (Reason::HostMalformed, |arrival, _| arrival.without("host")),
         (Reason::HostMissing, |arrival, _| arrival.to("shop.example.org")),
         (Reason::TargetMalformed, |arrival, _| arrival.asks("POST", "/x/../a")),
