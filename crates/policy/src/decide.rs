@@ -330,7 +330,7 @@ fn action_of(
             Action::Respond { status: *status, location: location.as_ref().map(|location| location.fill(known)) }
         }
         RouteAction::Upstream { index, strip_prefix } => {
-            let mut edits = headers::identity_edits(known, &authority.text, believed);
+            let mut edits = headers::identity_edits(known, &host.visitor, &authority.text, believed);
             if !believed {
                 // The operator may have named any field; an application that reads it takes it for the visitor's address.
                 edits.remove.push(host.visitor.address_header.clone());

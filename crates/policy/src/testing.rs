@@ -9,7 +9,7 @@ use crate::hosts::{Host, HostName, HostTable};
 use crate::origin_pull::{self, Anchor, OriginPull, Trust, Verdict};
 use crate::policies::{Asked, Attached, Mode, Policy};
 use crate::routes::{Route, RouteAction};
-use crate::visitor::{Missing, Visitor, VisitorRule};
+use crate::visitor::{Visitor, VisitorRule};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proptest::test_runner::Config;
 use rcgen::{
@@ -144,7 +144,7 @@ pub(crate) fn open_host(name: &str, hostnames: &[&str]) -> Host {
         hostnames: hostnames.iter().map(|name| name.parse().unwrap()).collect(),
         default: false,
         origin_pull: OriginPull::Off,
-        visitor: VisitorRule { address_header: HeaderName::from_static("cf-connecting-ip"), missing: Missing::Refuse },
+        visitor: VisitorRule::default(),
         request: crate::request::RequestLimits::default(),
         headers: HeaderRules::default(),
         response_headers: HeaderRules::default(),
