@@ -5,6 +5,7 @@
 
 use crate::admission::Admissions;
 use crate::denial::{Denial, Reason};
+use crate::disagreement::Disagreement;
 use crate::facts::{Connection, Facts, Request, Source, TrustLevel};
 use crate::headers::{self, HeaderEdits};
 use crate::hosts::{Host, HostIndex, HostTable, normal_name};
@@ -104,6 +105,8 @@ pub struct Ruling {
     pub trust: TrustLevel,
     /// Refusals that observe mode let pass.
     pub observed: Vec<Observed>,
+    /// What the headers of a believed peer disagree on.
+    pub disagreements: Vec<Disagreement>,
     /// `Allow`, where the method was refused.
     pub allow: Option<HeaderValue>,
     /// Whether the connection is to end after the answer: the host of its handshake would not take it any more.
@@ -131,6 +134,7 @@ impl Rules {
             visitor: None,
             trust: self.trust_in(facts.connection, facts.now),
             observed: Vec::new(),
+            disagreements: Vec::new(),
             allow: None,
             ends_connection: false,
             outcome: Err(Reason::SourceUnlisted.into()),
@@ -166,6 +170,9 @@ impl Rules {
         let believed = is_believed(source, ruling.trust);
         let visitor = visitor_of(host, facts, believed)?;
         ruling.visitor = Some(visitor);
+        if believed {
+            ruling.disagreements = Disagreement::among(request.headers);
+        }
         let method = host.request.check_method(request.method);
         if method.is_err() || route == Err(Reason::MethodUnlisted) {
             ruling.allow = routes::allowed(&host.routes, &sought, &host.request.methods);

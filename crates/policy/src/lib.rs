@@ -9,6 +9,7 @@
 pub mod admission;
 pub mod decide;
 pub mod denial;
+pub mod disagreement;
 pub mod facts;
 pub mod features;
 pub mod head;
@@ -32,6 +33,7 @@ pub mod visitor;
 pub use admission::{Admission, Admissions};
 pub use decide::{Action, Observed, Permit, Rules, Ruling};
 pub use denial::{Denial, Reason};
+pub use disagreement::Disagreement;
 pub use facts::{Connection, Facts, Peer, Request, RequestId, Security, Source, TlsFacts, TrustLevel};
 pub use features::{Feature, Features};
 pub use headers::{HeaderEdits, HeaderRules};
