@@ -38,3 +38,4 @@ mod timeouts;
 mod tls_attacks;
 mod trust;
 mod upstreams;
+mod visitor;
