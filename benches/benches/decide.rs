@@ -8,7 +8,6 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use pullgate_policy::policies::{ClientNetworks, Workers};
-use pullgate_policy::visitor::Missing;
 use pullgate_policy::{
     Admissions, Attached, Connection, Facts, HeaderRules, Host, HostName, HostTable, Mode, Networks, OriginPull, Peer,
     Policy, Request, RequestId, Route, RouteAction, Rules, Security, Source, VisitorRule,
@@ -33,11 +32,7 @@ fn host(number: usize) -> Host {
         hostnames: vec![format!("h{number}.example.com").parse().unwrap()],
         default: false,
         origin_pull: OriginPull::Off,
-        visitor: VisitorRule {
-            address_header: HeaderName::from_static("cf-connecting-ip"),
-            missing: Missing::Refuse,
-            client_certificate: None,
-        },
+        visitor: VisitorRule::default(),
         request: pullgate_policy::request::RequestLimits::default(),
         headers: HeaderRules::default(),
         response_headers: HeaderRules::default(),

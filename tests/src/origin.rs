@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt as _, Empty, Full, combinators::BoxBody};
 use hyper::{
     body::{Body, Frame, Incoming, SizeHint},
@@ -100,6 +100,7 @@ pub struct Seen {
 /// | `/status/N` | status N without a body |
 /// | `/slow/N` | as any other path, after N milliseconds |
 /// | `/early` | 413 without a look at the request's body |
+/// | `/seen` | the request's header fields as they came, one `name: value` a line |
 /// | `/headers` | `Server: origin`, `X-Powered-By: harness`, `X-Kept: yes` |
 /// | `/websocket` | 101, then the bytes that come, until the other side closes |
 /// | any other | `hello from the origin` and a newline |
@@ -292,11 +293,16 @@ async fn answer(mut request: Request<Incoming>, visit: Arc<Visit>) -> Result<Ans
     }
     let path = request.uri().path().to_owned();
     let (word, number) = path[1..].split_once('/').unwrap_or((&path[1..], ""));
-    let body = Recorded::new(request.into_body(), Arc::clone(&visit.seen), entry);
+    let (head, body) = request.into_parts();
+    let body = Recorded::new(body, Arc::clone(&visit.seen), entry);
     Ok(match word {
         "echo" => Response::new(body.boxed()),
         "early" => bare(StatusCode::PAYLOAD_TOO_LARGE),
         "digest" => text(body.drain().await),
+        "seen" => {
+            body.drain().await;
+            seen(&head.headers)
+        }
         _ => {
             body.drain().await;
             canned(word, number.parse().unwrap_or(0)).await
@@ -327,6 +333,14 @@ fn text(text: String) -> Answer {
     let mut answer = Response::new(Full::from(text).map_err(|never| match never {}).boxed());
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     answer
+}
+
+fn seen(headers: &HeaderMap) -> Answer {
+    let line = |(name, value): (&header::HeaderName, &HeaderValue)| {
+        [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\n"].concat()
+    };
+    let lines: Vec<u8> = headers.iter().flat_map(line).collect();
+    Response::new(Full::from(lines).map_err(|never| match never {}).boxed())
 }
 
 fn bare(status: StatusCode) -> Answer {

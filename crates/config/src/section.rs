@@ -30,10 +30,6 @@ pub(crate) enum Inert {
     Nothing,
     /// `null`
     Null,
-    /// `[]`
-    EmptyList,
-    /// `false`
-    False,
     /// This word.
     Word(&'static str),
 }
@@ -161,9 +157,7 @@ impl Inert {
     fn is(self, entry: &Entry<'_>) -> bool {
         match (&entry.node.content, self) {
             (Content::Faulty(_), _) => true,
-            (Content::List(nodes), Self::EmptyList) => nodes.is_empty(),
             (Content::Scalar(_), Self::Null) => entry.is_null(),
-            (Content::Scalar(scalar), Self::False) => scalar.plain && scalar.text == "false",
             (Content::Scalar(scalar), Self::Word(word)) => scalar.text == word,
             _ => false,
         }

@@ -70,6 +70,8 @@ struct Line<'a> {
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     would_refuse: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    disagreements: Vec<&'static str>,
     trust: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<&'a str>,
@@ -165,6 +167,7 @@ impl AccessLog {
             policy: outcome.denial.and_then(|denial| denial.policy.as_deref()),
             reason: outcome.denial.map(|denial| denial.label),
             would_refuse: outcome.observed.iter().map(|seen| format!("{}: {}", seen.policy, seen.reason)).collect(),
+            disagreements: outcome.disagreements.iter().map(|what| what.label()).collect(),
             trust: outcome.trust.label(),
             upstream: outcome.upstream.map(|used| used.upstream),
             server: outcome.upstream.map(|used| used.server),
@@ -268,6 +271,9 @@ fn text(line: &Line<'_>) -> String {
     }
     for observed in &line.would_refuse {
         let _ = write!(text, " would_refuse={}", plain(observed));
+    }
+    for what in &line.disagreements {
+        let _ = write!(text, " disagreement={what}");
     }
     text
 }

@@ -1,7 +1,7 @@
 //! The outcome of one request: everything that series and access log are made from.
 
 use http::{HeaderMap, Method};
-use pullgate_policy::{Connection, Denial, Observed, RequestId, TrustLevel, Visitor};
+use pullgate_policy::{Connection, Denial, Disagreement, Observed, RequestId, TrustLevel, Visitor};
 use std::time::{Duration, SystemTime};
 
 /// A request as it was seen, judged and answered.
@@ -21,6 +21,8 @@ pub struct Outcome<'a> {
     pub denial: Option<&'a Denial>,
     /// Refusals that observe mode let pass.
     pub observed: &'a [Observed],
+    /// What the headers of a believed peer disagree on.
+    pub disagreements: &'a [Disagreement],
     /// The visitor, where one was found.
     pub visitor: Option<Visitor>,
     /// What the connection proved.

@@ -33,6 +33,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     request_duration: HistogramVec,
     policy_decisions: IntCounterVec,
+    visitor_disagreements: IntCounterVec,
     upstream_requests: IntCounterVec,
     ranges_prefixes: IntGaugeVec,
     ranges_age: IntGauge,
@@ -83,6 +84,7 @@ impl Metrics {
             requests: make.counter(REQUESTS)?,
             request_duration: HistogramVec::new(durations(REQUEST_DURATION), REQUEST_DURATION.labels)?,
             policy_decisions: make.counter(POLICY_DECISIONS)?,
+            visitor_disagreements: make.counter(VISITOR_DISAGREEMENTS)?,
             upstream_requests: make.counter(UPSTREAM_REQUESTS)?,
             ranges_prefixes: make.gauge(RANGES_PREFIXES)?,
             ranges_age: IntGauge::with_opts(opts(RANGES_AGE))?,
@@ -317,6 +319,9 @@ impl Metrics {
         self.requests.with_label_values(&[host, route, method, code.text()]).inc();
         self.request_duration.with_label_values(&[host, route]).observe(outcome.duration.as_secs_f64());
         self.decisions(outcome);
+        for what in outcome.disagreements {
+            self.visitor_disagreements.with_label_values(&[host, what.label()]).inc();
+        }
         for used in outcome.passed_over.iter().chain(&outcome.upstream) {
             self.upstream_requests.with_label_values(&[used.upstream, used.server, used.end.label()]).inc();
         }
@@ -401,6 +406,11 @@ const POLICY_DECISIONS: Series = series(
     "pullgate_policy_decisions_total",
     "Decisions of each policy: permit, refuse, or would_refuse in observe mode. Policy `gate` is what stands before the policies.",
     &["host", "policy", "decision", "reason"],
+);
+const VISITOR_DISAGREEMENTS: Series = series(
+    "pullgate_visitor_disagreements_total",
+    "Requests of believed peers whose headers say two things of the visitor: scheme (X-Forwarded-Proto against CF-Visitor), address (CF-Connecting-IP against the end of X-Forwarded-For). They are not refused for it.",
+    &["host", "what"],
 );
 const UPSTREAM_REQUESTS: Series = series(
     "pullgate_upstream_requests_total",

@@ -6,6 +6,7 @@
 use crate::access::AccessKeys;
 use crate::admission::Admissions;
 use crate::denial::{Denial, Reason};
+use crate::disagreement::Disagreement;
 use crate::facts::{Connection, Facts, Request, Source, TrustLevel};
 use crate::framing;
 use crate::headers::{self, HeaderEdits};
@@ -111,6 +112,8 @@ pub struct Ruling {
     pub observed: Vec<Observed>,
     /// What the policies learnt.
     pub findings: Findings,
+    /// What the headers of a believed peer disagree on.
+    pub disagreements: Vec<Disagreement>,
     /// `Allow`, where the method was refused.
     pub allow: Option<HeaderValue>,
     /// Whether the connection is to end after the answer: the host of its handshake would not take it any more.
@@ -139,6 +142,7 @@ impl Rules {
             trust: self.trust_in(facts.connection, facts.now),
             observed: Vec::new(),
             findings: Findings::default(),
+            disagreements: Vec::new(),
             allow: None,
             ends_connection: false,
             outcome: Err(Reason::SourceUnlisted.into()),
@@ -175,6 +179,9 @@ impl Rules {
         let believed = is_believed(source, ruling.trust);
         let visitor = visitor_of(host, facts, believed)?;
         ruling.visitor = Some(visitor);
+        if believed {
+            ruling.disagreements = Disagreement::among(request.headers);
+        }
         let method = host.request.check_method(request.method);
         if method.is_err() || route == Err(Reason::MethodUnlisted) {
             ruling.allow = routes::allowed(&host.routes, &sought, &host.request.methods);
@@ -344,7 +351,7 @@ fn action_of(
             Action::Respond { status: *status, location: location.as_ref().map(|location| location.fill(known)) }
         }
         RouteAction::Upstream { index, strip_prefix } => {
-            let mut edits = headers::identity_edits(known, &authority.text, believed);
+            let mut edits = headers::identity_edits(known, &host.visitor, &authority.text, believed);
             if !believed {
                 // The operator may have named any field; an application that reads it takes it for the visitor's address.
                 edits.remove.push(host.visitor.address_header.clone());

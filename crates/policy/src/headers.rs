@@ -1,14 +1,21 @@
 //! Header hygiene: the names that the gateway owns, and the edits between client and upstream.
 //!
 //! Nothing that a client chose reaches the upstream under an owned name. From a peer that is believed, the fields that
-//! Cloudflare sets itself pass unchanged (see [`passes`]); every other owned field is removed, whatever its spelling.
+//! Cloudflare sets itself pass unchanged, those of a feature where the host declares it (see [`passes`]); every other owned field is removed, whatever its spelling.
+
+mod sent;
+
+pub(crate) use sent::scheme_of_cf_visitor;
+pub use sent::{SENT, Sent, feature_of, passes};
 
 use crate::access::Identity;
 use crate::denial::Reason;
 use crate::policies::ASSERTION;
 use crate::template::{Known, Template};
-use http::header::{CONNECTION, COOKIE, HOST};
+use crate::visitor::VisitorRule;
+use http::header::{CONNECTION, COOKIE, FORWARDED, HOST, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use std::net::IpAddr;
 
 /// Removals first, then replacements; applying them twice changes nothing more.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -99,22 +106,6 @@ const OWNED_PREFIXES: [&str; 9] = [
     "x-ssl-",
 ];
 
-/// Fields that Cloudflare sets itself on every request that has them, so that a client's own value never gets through the edge
-/// (<https://developers.cloudflare.com/fundamentals/reference/http-headers/>).
-const SET_BY_CLOUDFLARE: [&str; 11] = [
-    "cdn-loop",
-    "cf-connecting-ipv6",
-    "cf-connecting-o2o",
-    "cf-ew-via",
-    "cf-ipcountry",
-    "cf-pseudo-ipv4",
-    "cf-ray",
-    "cf-visitor",
-    "cf-warp-tag-id",
-    "cf-worker",
-    "early-data",
-];
-
 /// Whether the gateway owns a name, in any spelling that an application may fold into it (`CF_Connecting_IP`, `x.real.ip`).
 #[must_use]
 pub fn is_owned(name: &str) -> bool {
@@ -149,50 +140,31 @@ fn folds_to(name: &str, owned: &str) -> Fold {
     if name.len() == owned.len() { Fold::Whole } else { Fold::Prefix }
 }
 
-/// Whether an owned field of a believed peer goes on to the upstream: one of Cloudflare's own, once, in visible ASCII of a sane length.
-#[must_use]
-pub fn passes(name: &HeaderName, headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(name).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return false };
-    let visible = value.as_bytes().iter().all(|byte| (0x20..0x7f).contains(byte));
-    SET_BY_CLOUDFLARE.contains(&name.as_str())
-        && visible
-        && value.len() <= LONGEST_VALUE
-        && value_fits(name.as_str(), value)
-}
-
-/// The longest value that passes under an owned name.
-const LONGEST_VALUE: usize = 512;
-
-fn value_fits(name: &str, value: &HeaderValue) -> bool {
-    match name {
-        "cf-visitor" => scheme_of_cf_visitor(value).is_some(),
-        "cf-ipcountry" => value.len() == 2 && value.as_bytes().iter().all(u8::is_ascii_alphanumeric),
-        _ => true,
-    }
-}
-
 /// The edits that every forwarded request gets.
 ///
 /// `believed` tells whether what the peer says of visitors is taken. The host goes on as it was judged.
 #[must_use]
-pub fn identity_edits(known: &Known<'_>, host: &str, believed: bool) -> HeaderEdits {
+pub fn identity_edits(known: &Known<'_>, rule: &VisitorRule, host: &str, believed: bool) -> HeaderEdits {
     let headers = known.facts.request.headers;
     // Most requests bring few names to remove and have these five fields set.
     let mut edits = HeaderEdits { remove: Vec::with_capacity(4), set: Vec::with_capacity(8) };
     for name in headers.keys() {
-        if is_owned(name.as_str()) && !(believed && passes(name, headers)) {
+        if is_owned(name.as_str()) && !(believed && passes(name, headers, known.visitor, rule.features)) {
             edits.remove.push(name.clone());
         }
     }
-    let value = |text: &str| HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""));
-    let address = value(&known.visitor.address.to_string());
+    let (scheme, visitor) = (scheme(known, believed), known.visitor.address);
+    let address = value(&visitor.to_string());
     if believed {
         edits.set.push((HeaderName::from_static("cf-connecting-ip"), address.clone()));
+        edits.set.extend(sent::early_data(headers, rule.features));
+    }
+    if rule.forwarded {
+        edits.set.push((FORWARDED, forwarded(visitor, scheme, host)));
     }
     let host = value(host);
     edits.set.push((HeaderName::from_static("x-forwarded-for"), address));
-    edits.set.push((HeaderName::from_static("x-forwarded-proto"), scheme(known, believed)));
+    edits.set.push((HeaderName::from_static("x-forwarded-proto"), HeaderValue::from_static(scheme)));
     edits.set.push((HeaderName::from_static("x-forwarded-host"), host.clone()));
     edits.set.push((HOST, host));
     if let Some(cookie) = joined_cookie(headers) {
@@ -209,13 +181,29 @@ pub fn identity_edits(known: &Known<'_>, host: &str, believed: bool) -> HeaderEd
 fn vouch(edits: &mut HeaderEdits, identity: &Identity) {
     edits.remove.retain(|name| name != ASSERTION);
     let email = identity.email.as_deref().and_then(|email| HeaderValue::from_str(email).ok());
-    if let Some(email) = email.filter(|email| email.len() <= LONGEST_VALUE) {
+    if let Some(email) = email.filter(|email| email.len() <= sent::LONGEST_VALUE) {
         edits.set.push((HeaderName::from_static("cf-access-authenticated-user-email"), email));
     }
 }
 
+/// The value of a text that cannot hold what no header may.
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// `Forwarded` for one hop, from the visitor to the gateway: what others say of hops before it is not repeated. What is no token stands in
+/// quotes, and IPv6 in brackets besides (RFC 7239 sections 4 and 6).
+fn forwarded(visitor: IpAddr, scheme: &str, host: &str) -> HeaderValue {
+    let node = match visitor {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("\"[{address}]\""),
+    };
+    let quote = if host.bytes().all(is_token) { "" } else { "\"" };
+    value(&format!("for={node};proto={scheme};host={quote}{host}{quote}"))
+}
+
 /// The visitor's scheme: as the believed peer says, else the connection's own.
-fn scheme(known: &Known<'_>, believed: bool) -> HeaderValue {
+fn scheme(known: &Known<'_>, believed: bool) -> &'static str {
     let headers = known.facts.request.headers;
     let told = || {
         let mut values = headers.get_all("x-forwarded-proto").iter();
@@ -226,15 +214,7 @@ fn scheme(known: &Known<'_>, believed: bool) -> HeaderValue {
         }
     };
     let own = if known.facts.connection.tls().is_some() { "https" } else { "http" };
-    HeaderValue::from_static(believed.then(told).flatten().unwrap_or(own))
-}
-
-fn scheme_of_cf_visitor(value: &HeaderValue) -> Option<&'static str> {
-    match value.as_bytes() {
-        br#"{"scheme":"https"}"# => Some("https"),
-        br#"{"scheme":"http"}"# => Some("http"),
-        _ => None,
-    }
+    believed.then(told).flatten().unwrap_or(own)
 }
 
 /// HTTP/2 clients may split Cookie into crumbs, which HTTP/1.1 wants as one field (RFC 9113 section 8.2.3).
@@ -280,15 +260,13 @@ fn is_token(byte: u8) -> bool {
 /// Fields besides the owned ones that decisions and applications depend on.
 const NEVER_HOP_BY_HOP: [&str; 6] = ["authorization", "content-length", "content-type", "cookie", "host", "origin"];
 
-/// Refuses a request that has gone round in a circle (`CDN-Loop`, RFC 8586).
+/// Refuses a request that has gone round in a circle (`CDN-Loop`, RFC 8586; `Via`, RFC 9110 section 7.6.3).
 ///
 /// # Errors
-/// [`Reason::Loop`] where the field names Pullgate, or counts more rounds than any real path has.
+/// [`Reason::Loop`] where a field names Pullgate, or counts more rounds than any real path has.
 pub fn check_loop(headers: &HeaderMap) -> Result<(), Reason> {
-    let fields = headers.get_all("cdn-loop").iter();
-    let members = fields.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
     let mut passes = 0u32;
-    for member in members {
+    for member in members(headers, &HeaderName::from_static("cdn-loop")) {
         let mut parts = member.split(';').map(str::trim);
         if parts.next().is_some_and(|id| id.eq_ignore_ascii_case("pullgate")) {
             return Err(Reason::Loop);
@@ -297,10 +275,24 @@ pub fn check_loop(headers: &HeaderMap) -> Result<(), Reason> {
             parts.filter_map(|part| part.strip_prefix("loops=")).map(|count| count.parse::<u32>().unwrap_or(u32::MAX));
         passes = passes.saturating_add(loops.max().unwrap_or(1));
     }
-    if passes > MOST_PASSES { Err(Reason::Loop) } else { Ok(()) }
+    let mut hops = 0u32;
+    for hop in members(headers, &VIA) {
+        // Protocol, then who received it. The gateway writes no Via, but an operator may have it set one.
+        if hop.split_ascii_whitespace().nth(1).is_some_and(|by| by.eq_ignore_ascii_case("pullgate")) {
+            return Err(Reason::Loop);
+        }
+        hops = hops.saturating_add(1);
+    }
+    if passes.max(hops) > MOST_PASSES { Err(Reason::Loop) } else { Ok(()) }
 }
 
-/// Rounds through content delivery networks that a request may have behind it.
+/// The members of a list that may stand in several fields.
+fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> + use<'a> {
+    let fields = headers.get_all(name).into_iter();
+    fields.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','))
+}
+
+/// Rounds through content delivery networks, or proxies, that a request may have behind it.
 const MOST_PASSES: u32 = 16;
 
 #[cfg(test)]

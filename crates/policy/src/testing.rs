@@ -10,7 +10,7 @@ use crate::hosts::{Host, HostName, HostTable};
 use crate::origin_pull::{self, Anchor, OriginPull, Trust, Verdict};
 use crate::policies::{Asked, Attached, Mode, Policy};
 use crate::routes::{Route, RouteAction};
-use crate::visitor::{Missing, Visitor, VisitorRule};
+use crate::visitor::{Visitor, VisitorRule};
 use crate::visitor_certificate::{CertificateClaim, CertificateFields};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -150,11 +150,7 @@ pub(crate) fn open_host(name: &str, hostnames: &[&str]) -> Host {
         hostnames: hostnames.iter().map(|name| name.parse().unwrap()).collect(),
         default: false,
         origin_pull: OriginPull::Off,
-        visitor: VisitorRule {
-            address_header: HeaderName::from_static("cf-connecting-ip"),
-            missing: Missing::Refuse,
-            client_certificate: None,
-        },
+        visitor: VisitorRule::default(),
         request: crate::request::RequestLimits::default(),
         headers: HeaderRules::default(),
         response_headers: HeaderRules::default(),

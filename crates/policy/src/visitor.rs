@@ -1,9 +1,10 @@
 //! Who the visitor is: one address from one header, believed only from a peer that may say so.
 
 use crate::denial::Reason;
+use crate::features::Features;
 use crate::visitor_certificate::CertificateFields;
 use http::{HeaderMap, HeaderName};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// The person or program behind Cloudflare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub enum Missing {
     Source,
 }
 
-/// How a host learns the visitor's address.
+/// How a host learns who the visitor is, and what it tells the upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VisitorRule {
     /// The header that carries exactly one address.
@@ -40,17 +41,37 @@ pub struct VisitorRule {
     pub missing: Missing,
     /// Which fields tell of the visitor's certificate; none where nothing does.
     pub client_certificate: Option<CertificateFields>,
+    /// The features of Cloudflare's that are on: the headers of all others are a visitor's own, and removed.
+    pub features: Features,
+    /// Whether the upstream gets `Forwarded` (RFC 7239).
+    pub forwarded: bool,
+}
+
+impl Default for VisitorRule {
+    /// As Cloudflare sends it where nothing was turned on.
+    fn default() -> Self {
+        let address_header = HeaderName::from_static("cf-connecting-ip");
+        Self {
+            address_header,
+            missing: Missing::Refuse,
+            features: Features::default(),
+            forwarded: false,
+            client_certificate: None,
+        }
+    }
 }
 
 impl VisitorRule {
-    /// The visitor's address from a peer that is believed.
+    /// The visitor's address from a peer that is believed; behind Pseudo IPv4 that overwrites, the IPv6 address that was overwritten.
     ///
     /// # Errors
     /// [`Reason::VisitorMissing`] or [`Reason::VisitorMalformed`].
     pub fn address(&self, headers: &HeaderMap, peer: IpAddr) -> Result<IpAddr, Reason> {
         let mut values = headers.get_all(&self.address_header).iter();
         match (values.next(), values.next(), self.missing) {
-            (Some(value), None, _) => address(value.as_bytes()).ok_or(Reason::VisitorMalformed),
+            (Some(value), None, _) => {
+                one_address(value.as_bytes()).map(|told| unmasked(told, headers)).ok_or(Reason::VisitorMalformed)
+            }
             (Some(_), Some(_), _) => Err(Reason::VisitorMalformed),
             (None, _, Missing::Source) => Ok(peer),
             (None, _, Missing::Refuse) => Err(Reason::VisitorMissing),
@@ -59,9 +80,27 @@ impl VisitorRule {
 }
 
 /// One address and nothing else: no port, list, zone identifier, brackets or leading zeros.
-fn address(text: &[u8]) -> Option<IpAddr> {
+pub(crate) fn one_address(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?;
     Some(text.parse::<IpAddr>().ok()?.to_canonical())
+}
+
+/// Whether an address is one that Pseudo IPv4 makes out of an IPv6 one: class E, where nobody has a real one (RFC 1112 section 4).
+pub(crate) fn is_pseudo(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V4(address) if address >= Ipv4Addr::new(240, 0, 0, 0))
+}
+
+/// The IPv6 address behind one of class E, where exactly one stands beside it; else the address itself, which still tells visitors apart.
+/// Beside any other address the field is a visitor's own and means nothing.
+fn unmasked(told: IpAddr, headers: &HeaderMap) -> IpAddr {
+    if !is_pseudo(told) {
+        return told;
+    }
+    let mut values = headers.get_all("cf-connecting-ipv6").iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => one_address(value.as_bytes()).filter(IpAddr::is_ipv6).unwrap_or(told),
+        _ => told,
+    }
 }
 
 /// The country from `CF-IPCountry`, where it is one code.
@@ -69,8 +108,12 @@ fn address(text: &[u8]) -> Option<IpAddr> {
 pub fn country(headers: &HeaderMap) -> Option<[u8; 2]> {
     let mut values = headers.get_all("cf-ipcountry").iter();
     let (value, None) = (values.next()?, values.next()) else { return None };
-    let code: [u8; 2] = value.as_bytes().try_into().ok()?;
-    code.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()).then_some(code)
+    value.as_bytes().try_into().ok().filter(|code: &[u8; 2]| is_country(code))
+}
+
+/// Whether this is a country's code as Cloudflare writes it: two capitals or digits.
+pub(crate) fn is_country(code: &[u8]) -> bool {
+    code.len() == 2 && code.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -82,11 +125,7 @@ mod tests {
     const PEER: &str = "127.0.1.1";
 
     fn ask(missing: Missing, values: &[&[u8]]) -> Result<String, Reason> {
-        let rule = VisitorRule {
-            address_header: HeaderName::from_static("cf-connecting-ip"),
-            missing,
-            client_certificate: None,
-        };
+        let rule = VisitorRule { missing, ..VisitorRule::default() };
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append("cf-connecting-ip", HeaderValue::from_bytes(value).unwrap());
@@ -127,5 +166,38 @@ mod tests {
         assert_eq!(ask(Missing::Refuse, &[b"1.2.3.4", b"1.2.3.4"]), Err(Reason::VisitorMalformed));
         assert_eq!(ask(Missing::Refuse, &[]), Err(Reason::VisitorMissing));
         assert_eq!(ask(Missing::Source, &[]), Ok(PEER.into()));
+    }
+    /// What counts as the visitor where Pseudo IPv4 has overwritten the address (class E), and what does not.
+    #[test]
+    fn behind_a_pseudo_address_the_visitor_is_the_ipv6_one() {
+        let table: [(&str, &[&str], &str); 14] = [
+            ("240.16.0.1", &["2001:db8::7"], "2001:db8::7"),
+            ("255.255.255.255", &["2001:DB8:0::7"], "2001:db8::7"),
+            ("::ffff:240.16.0.1", &["2001:db8::7"], "2001:db8::7"),
+            ("240.16.0.1", &[], "240.16.0.1"),
+            ("240.16.0.1", &["2001:db8::7", "2001:db8::7"], "240.16.0.1"),
+            ("240.16.0.1", &["2001:db8::7, 2001:db8::8"], "240.16.0.1"),
+            ("240.16.0.1", &["[2001:db8::7]"], "240.16.0.1"),
+            ("240.16.0.1", &["2001:db8::7%eth0"], "240.16.0.1"),
+            ("240.16.0.1", &[""], "240.16.0.1"),
+            ("240.16.0.1", &["203.0.113.7"], "240.16.0.1"),
+            ("240.16.0.1", &["::ffff:203.0.113.7"], "240.16.0.1"),
+            // Where nothing was overwritten, the field is not Cloudflare's.
+            ("203.0.113.7", &["2001:db8::7"], "203.0.113.7"),
+            ("239.255.255.255", &["2001:db8::7"], "239.255.255.255"),
+            ("2001:db8::1", &["2001:db8::7"], "2001:db8::1"),
+        ];
+        for (told, beside, expected) in table {
+            let mut headers = HeaderMap::from_iter([(
+                HeaderName::from_static("cf-connecting-ip"),
+                HeaderValue::from_str(told).unwrap(),
+            )]);
+            headers.insert("cf-pseudo-ipv4", HeaderValue::from_static("240.99.99.99"));
+            for value in beside {
+                headers.append("cf-connecting-ipv6", HeaderValue::from_str(value).unwrap());
+            }
+            let address = VisitorRule::default().address(&headers, PEER.parse().unwrap());
+            assert_eq!(address, Ok(expected.parse().unwrap()), "{told} {beside:?}");
+        }
     }
 }

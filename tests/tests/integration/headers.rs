@@ -5,9 +5,9 @@ use http_body_util::Full;
 use pullgate_tests::client::{Refused, Response, raw, streaming};
 use pullgate_tests::stage::{Recipe, Stage, VISITOR, cloudflare, stranger, visit};
 
-type Ask = Request<Full<bytes::Bytes>>;
+pub(crate) type Ask = Request<Full<bytes::Bytes>>;
 
-fn with(mut request: Ask, fields: &[(&str, &[u8])]) -> Ask {
+pub(crate) fn with(mut request: Ask, fields: &[(&str, &[u8])]) -> Ask {
     for (name, value) in fields {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
         request.headers_mut().append(name, HeaderValue::from_bytes(value).unwrap());
@@ -20,7 +20,7 @@ fn bare(fields: &[(&str, &[u8])]) -> Ask {
 }
 
 /// The answers over HTTP/1.1 and HTTP/2, from Cloudflare with a good certificate.
-async fn ask_both(stage: &Stage, request: &Ask) -> [Result<Response, Refused>; 2] {
+pub(crate) async fn ask_both(stage: &Stage, request: &Ask) -> [Result<Response, Refused>; 2] {
     let (mut one, two) = (stage.h1("shop.example.com").await, stage.h2("shop.example.com").await);
     [one.send(request.clone()).await, two.send(request.clone()).await]
 }
@@ -286,9 +286,16 @@ async fn a8_a_request_that_goes_in_circles_is_stopped() {
         let request = with(visit("shop.example.com", "/"), &[("CDN-Loop", looped.as_bytes())]);
         refused_both(&stage, &request, 508, looped).await;
     }
-    for answer in ask_both(&stage, &with(visit("shop.example.com", "/"), &[("CDN-Loop", b"cloudflare; loops=2")])).await
-    {
+    for hops in ["1.1 pullgate", "1.1 a, 2 Pullgate (first)", &["1.1 a"; 17].join(", ")] {
+        let request = with(visit("shop.example.com", "/"), &[("Via", hops.as_bytes())]);
+        refused_both(&stage, &request, 508, hops).await;
+    }
+    let straight: [(&str, &[u8]); 2] = [("CDN-Loop", b"cloudflare; loops=2"), ("Via", b"1.1 a")];
+    for answer in ask_both(&stage, &with(visit("shop.example.com", "/"), &straight)).await {
         assert_eq!(answer.unwrap().status, 200);
+    }
+    for seen in stage.origin.ledger() {
+        assert_eq!((seen.all("cdn-loop"), seen.all("via").len()), (vec!["cloudflare; loops=2"], 0));
     }
 }
 
@@ -296,7 +303,13 @@ async fn a8_a_request_that_goes_in_circles_is_stopped() {
 #[tokio::test]
 async fn a9_malformed_http2_requests_reach_nobody() {
     let stage = Stage::new().await;
-    let lists: [(&str, &[(&str, &str)]); 10] = [
+    let lists: [(&str, &[(&str, &str)]); 16] = [
+        ("NUL in a value", &[(":path", "/"), ("a", "b\0c")]),
+        ("carriage return in a value", &[(":path", "/"), ("cookie", "a=b\rc")]),
+        ("method twice", &[(":path", "/"), (":method", "POST")]),
+        ("CONNECT beside GET", &[(":path", "/"), (":method", "CONNECT")]),
+        ("no path", &[("a", "b")]),
+        ("path with a space", &[(":path", "/a b")]),
         ("uppercase name", &[(":path", "/"), ("X-Upper", "1")]),
         ("colon in a name", &[(":path", "/"), ("a:b", "1")]),
         ("line feed in a value", &[(":path", "/"), ("a", "b\r\nc: d")]),
@@ -334,4 +347,11 @@ async fn a10_cookie_crumbs_are_joined_once() {
     for seen in stage.origin.ledger() {
         assert_eq!(seen.all("cookie"), [joined.as_str()]);
     }
+    // A crumb with a line break would end the field of HTTP/1.1 that it is joined to.
+    for smuggled in ["a=1\rX-Real-IP: 6.6.6.6", "a=1\r\nX-Real-IP: 6.6.6.6", "a=1\n"] {
+        let crumbs = [(":path", "/"), ("cookie", "b=2"), ("cookie", smuggled)];
+        let (status, bytes) = crate::requests::raw_http2(&stage, &crumbs).await;
+        assert!(status.is_none_or(|status| status == 400), "{smuggled:?}: {status:?} {bytes:?}");
+    }
+    assert_eq!(stage.origin.ledger().len(), 2);
 }

@@ -41,3 +41,4 @@ mod timeouts;
 mod tls_attacks;
 mod trust;
 mod upstreams;
+mod visitor;

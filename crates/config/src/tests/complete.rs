@@ -2,13 +2,13 @@
 
 use super::*;
 use crate::model::*;
-use pullgate_policy::Networks;
 use pullgate_policy::hosts::{HostName, HostPattern};
 use pullgate_policy::origin_pull::OriginPull;
 use pullgate_policy::policies::{KINDS, Mode};
 use pullgate_policy::routes::{PathPattern, RouteAction};
 use pullgate_policy::template::Template;
 use pullgate_policy::visitor::Missing;
+use pullgate_policy::{Feature, Features, Networks};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,6 +76,7 @@ fn the_least_file_gets_the_defaults_of_the_reference() {
     assert_eq!((certificate.chain.as_slice(), certificate.key.as_slice()), (&b"chain 1 until 2027"[..], &b"key 1"[..]));
     assert!(!rule.default && matches!(rule.origin_pull, OriginPull::Require(_)));
     assert_eq!((rule.visitor.address_header.as_str(), rule.visitor.missing), ("cf-connecting-ip", Missing::Refuse));
+    assert!(rule.visitor.features == Features::default() && !rule.visitor.forwarded);
     assert_eq!(rule.request.body_bytes, 104_857_600);
     assert_eq!(rule.request.methods, ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
     assert!(rule.headers.set.is_empty() && rule.headers.remove.is_empty() && rule.policies.is_empty());
@@ -136,6 +137,8 @@ fn hosts_become_rules() {
     assert_eq!(rule.hostnames, [exact, HostPattern::Wildcard(".shop.example.com".into())]);
     assert!(rule.default && !api.rule.default);
     assert_eq!((rule.visitor.address_header.as_str(), rule.visitor.missing), ("true-client-ip", Missing::Source));
+    assert_eq!(rule.visitor.features, Features::from_iter([Feature::Location, Feature::TrueClientIp]));
+    assert!(rule.visitor.forwarded && !api.rule.visitor.forwarded);
     assert_eq!((rule.request.body_bytes, rule.request.methods.len()), (2_097_152, 3));
     let names: Vec<_> = rule.headers.set.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["x-visitor", "x-static"]);

@@ -366,9 +366,22 @@ const HOSTS: &[Case] = &[
         "9:31 hosts[0].visitor.address_header: `a b` is not the name of a header",
         "9:45 hosts[0].visitor.missing: expected refuse or source, found `ignore`",
     ]),
-    (BEFORE_ROUTES, "    visitor: {features: [access], client_certificate: {headers: rfc9440}, forwarded: true}\n§", &[
-        "9:15 hosts[0].visitor.features: not supported yet (remove `features`)",
-        "9:75 hosts[0].visitor.forwarded: not supported yet (remove `forwarded`)",
+    (BEFORE_ROUTES, "    visitor: {features: [acess, Location, bots, 1, access, access], forwarded: yes}\n§", &[
+        "9:26 hosts[0].visitor.features[0]: expected access, location, bot, true-client-ip, waf or early-data, found `acess` (did you mean `access`?)",
+        "9:33 hosts[0].visitor.features[1]: expected access, location, bot, true-client-ip, waf or early-data, found `Location` (did you mean `location`?)",
+        "9:43 hosts[0].visitor.features[2]: expected access, location, bot, true-client-ip, waf or early-data, found `bots` (did you mean `bot`?)",
+        "9:49 hosts[0].visitor.features[3]: expected access, location, bot, true-client-ip, waf or early-data, found `1`",
+        "9:60 hosts[0].visitor.features[5]: the feature `access` is given twice; line 9 has it first",
+        "9:80 hosts[0].visitor.forwarded: expected true or false, found `yes` (write true, without quotes)",
+    ]),
+    (BEFORE_ROUTES, "    visitor: {features: location, address_header: True-Client-IP}\n§", &[
+        "9:25 hosts[0].visitor.features: expected a list, found `location`",
+    ]),
+    (BEFORE_ROUTES, "    visitor: {address_header: True-Client-IP, features: [bot]}\n§", &[
+        "9:31 hosts[0].visitor.address_header: without Cloudflare's feature `true-client-ip`, visitors choose `true-client-ip` themselves (turn it on in the zone and write features: [true-client-ip])",
+    ]),
+    (BEFORE_ROUTES, "    visitor: {address_header: cf-pseudo-ipv4}\n§", &[
+        "9:31 hosts[0].visitor.address_header: `CF-Pseudo-IPv4` is made up from an IPv6 address, and is nobody's (write CF-Connecting-IP, which has the real one)",
     ]),
     (BEFORE_ROUTES, "    headers: {set: {Connection: close, keep-alive: x, Transfer-Encoding: x, Content-Length: '1', Upgrade: x, TE: x, Trailer: x}}\n§", &[
         "9:21 hosts[0].headers.set.Connection: `Connection` belongs to the connection, which the gateway looks after (remove it)",

@@ -6,7 +6,7 @@ use http::HeaderName;
 
 fn reading(address_header: &'static str, missing: Missing) -> Rules {
     let address_header = HeaderName::from_static(address_header);
-    rules(vec![Host { visitor: VisitorRule { address_header, missing, client_certificate: None }, ..shop() }])
+    rules(vec![Host { visitor: VisitorRule { address_header, missing, ..VisitorRule::default() }, ..shop() }])
 }
 
 fn visitor(arrival: &Arrival, rules: &Rules) -> Result<String, Reason> {
@@ -145,5 +145,22 @@ fn the_country_is_what_a_believed_peer_says_in_one_code() {
     for (codes, expected) in table {
         let arrival = codes.iter().fold(Arrival::good(), |arrival, code| arrival.with("cf-ipcountry", code));
         assert_eq!(arrival.ruling(&rules).visitor.unwrap().country(), expected, "{codes:?}");
+    }
+}
+
+#[test]
+fn what_a_believed_peer_contradicts_is_told_and_refuses_nothing() {
+    let rules = reading("cf-connecting-ip", Missing::Refuse);
+    let arrival = || Arrival::good().with("x-forwarded-for", "6.6.6.6").with("x-forwarded-proto", "http");
+    let table = [
+        (arrival(), vec![Disagreement::Address]),
+        (arrival().with("cf-visitor", r#"{"scheme":"https"}"#), vec![Disagreement::Scheme, Disagreement::Address]),
+        (arrival().admitted_as(Source::Anybody), vec![]),
+        (Arrival::good(), vec![]),
+    ];
+    for (arrival, expected) in table {
+        let ruling = arrival.ruling(&rules);
+        assert_eq!(ruling.disagreements, expected, "{arrival:?}");
+        assert!(ruling.outcome.is_ok());
     }
 }

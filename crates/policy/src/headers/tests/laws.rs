@@ -1,6 +1,7 @@
 //! Laws of header hygiene, by generated maps.
 
 use super::*;
+use crate::features::Features;
 use crate::testing::cases;
 use crate::visitor::Missing;
 use proptest::collection::vec;
@@ -9,7 +10,8 @@ use proptest::sample::select;
 
 /// Owned names as the table of the documentation has them, with made-up ones below each owned prefix.
 const IDENTITY: &str = "\
-    cdn-loop cf-access-jwt-assertion cf-cert-verified cf-connecting-ip cf-connecting-ipv6 \
+    cdn-loop cf-access-authenticated-user-email cf-access-client-secret cf-access-jwt-assertion cf-bot-score cf-ipcity cf-ja3-hash \
+    cf-ja4 cf-region cf-timezone cf-verified-bot malicious-uploads-detection cf-cert-verified cf-connecting-ip cf-connecting-ipv6 \
     cf-connecting-o2o cf-ew-via cf-ipcountry cf-made-up cf-pseudo-ipv4 cf-ray cf-visitor cf-warp-tag-id \
     cf-worker client-cert client-cert-chain early-data exposed-credential-check forwarded true-client-ip \
     via x-client-cert-subject x-client-ip x-cluster-client-ip x-forwarded x-forwarded-for \
@@ -19,7 +21,22 @@ const IDENTITY: &str = "\
 /// Those that a believed peer may send on, told here once more so that the code cannot widen its own yardstick.
 const PASSING: &str = "\
     cdn-loop cf-connecting-ipv6 cf-connecting-o2o cf-ew-via cf-ipcountry cf-pseudo-ipv4 cf-ray \
-    cf-visitor cf-warp-tag-id cf-worker early-data";
+    cf-visitor cf-warp-tag-id cf-worker";
+
+/// And those that it may only where the host declares their feature.
+const PASSING_WITH: [(Feature, &str); 5] = [
+    (Feature::Access, "cf-access-authenticated-user-email cf-access-jwt-assertion"),
+    (Feature::Location, "cf-ipcity cf-region cf-timezone"),
+    (Feature::Bot, "cf-bot-score cf-ja3-hash cf-ja4 cf-verified-bot"),
+    (Feature::TrueClientIp, "true-client-ip"),
+    (Feature::Waf, "exposed-credential-check malicious-uploads-detection"),
+];
+
+fn may_pass(name: &HeaderName, features: Features) -> bool {
+    let declared = PASSING_WITH.iter().filter(|(feature, _)| features.contains(*feature));
+    let mut names = PASSING.split_whitespace().chain(declared.flat_map(|(_, names)| names.split_whitespace()));
+    names.any(|passing| name == passing)
+}
 
 const BENIGN: &str = "\
     accept authorization cache-control content-type range user-agent x-request-id x-requested-with";
@@ -74,8 +91,9 @@ fn lines<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a [u8]> {
 }
 
 /// What the gateway itself puts under a name that it owns.
-fn of_the_gateway<'a>(name: &HeaderName, visitor: &'a str, believed: bool) -> Option<&'a str> {
+fn of_the_gateway<'a>(name: &HeaderName, visitor: &'a str, believed: bool, features: Features) -> Option<&'a str> {
     match name.as_str() {
+        "early-data" if believed && features.contains(Feature::EarlyData) => Some("1"),
         "x-forwarded-for" => Some(visitor),
         "x-forwarded-host" | "host" => Some("shop.example.com"),
         "cf-connecting-ip" if believed => Some(visitor),
@@ -92,7 +110,9 @@ proptest! {
         again in vec(any::<prop::sample::Index>(), 0..3),
         source in select(vec![Source::Cloudflare, Source::Listed, Source::Anybody]),
         named in any::<bool>(),
+        features in vec(select(Feature::ALL.to_vec()), 0..4),
     ) {
+        let features = features.into_iter().collect();
         let believed = source != Source::Anybody;
         let mut arrival = Arrival::bare().with("host", "shop.example.com").admitted_as(source);
         if named {
@@ -103,7 +123,7 @@ proptest! {
             arrival.headers.append(field.name.clone(), field.value.clone());
         }
         let mut host = shop();
-        host.visitor.missing = Missing::Source;
+        host.visitor = VisitorRule { missing: Missing::Source, features, ..VisitorRule::default() };
         let rules = rules(vec![host]);
         let ruling = arrival.ruling(&rules);
         prop_assume!(ruling.outcome.is_ok());
@@ -117,13 +137,13 @@ proptest! {
             let (after, before) = (lines(&forwarded, name), lines(sent, name));
             if benign.contains(&name) {
                 prop_assert_eq!(after, before, "{}", name);
-            } else if believed && PASSING.split_whitespace().any(|passing| name == passing) {
+            } else if believed && may_pass(name, features) {
                 // Cloudflare's own, as a believed peer sent it, once.
                 prop_assert!(after.len() == 1 && after == before, "{name}: {after:?} of {before:?}");
             } else if name == "x-forwarded-proto" {
                 prop_assert!(after == [b"https"] || (believed && after == [b"http"]), "{after:?}");
             } else {
-                let own = of_the_gateway(name, &visitor, believed).map(str::as_bytes);
+                let own = of_the_gateway(name, &visitor, believed, features).map(str::as_bytes);
                 prop_assert_eq!(after, own.into_iter().collect::<Vec<_>>(), "{}", name);
             }
         }
