@@ -25,6 +25,7 @@ macro_rules! register {
 
 register! {
     client_networks::ClientNetworks = "client-networks",
+    countries::Countries = "countries",
     proof::Proof = "proof",
     workers::Workers = "workers",
 }

@@ -9,7 +9,7 @@ use crate::hosts::{Host, HostName, HostTable};
 use crate::origin_pull::{self, Anchor, OriginPull, Trust, Verdict};
 use crate::policies::{Asked, Attached, Mode, Policy};
 use crate::routes::{Route, RouteAction};
-use crate::visitor::{Missing, Visitor, VisitorRule};
+use crate::visitor::{Missing, Visitor, VisitorRule, country};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proptest::test_runner::Config;
 use rcgen::{
@@ -195,9 +195,9 @@ pub(crate) fn attached(label: &str, mode: Mode, policy: impl Policy + 'static) -
     Attached { label: label.into(), mode, policy: Arc::new(policy) }
 }
 
-/// The answer of one policy to an arrival of a visitor.
+/// The answer of one policy to an arrival of a visitor from an address, whose country is what the arrival's fields say.
 pub(crate) fn judged(policy: &impl Policy, arrival: &Arrival, visitor: &str) -> Result<(), Reason> {
-    let visitor = Visitor { address: visitor.parse().unwrap(), country: None };
+    let visitor = Visitor { address: visitor.parse().unwrap(), country: country(&arrival.headers) };
     policy.judge(&Asked { facts: &arrival.facts(), visitor: &visitor, trust: TrustLevel::Network })
 }
 

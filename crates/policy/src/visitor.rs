@@ -66,7 +66,13 @@ fn address(text: &[u8]) -> Option<IpAddr> {
 pub fn country(headers: &HeaderMap) -> Option<[u8; 2]> {
     let mut values = headers.get_all("cf-ipcountry").iter();
     let (value, None) = (values.next()?, values.next()) else { return None };
-    let code: [u8; 2] = value.as_bytes().try_into().ok()?;
+    country_code(value.as_bytes())
+}
+
+/// The code of a country, as Cloudflare writes it: two capitals or digits.
+#[must_use]
+pub fn country_code(text: &[u8]) -> Option<[u8; 2]> {
+    let code: [u8; 2] = text.try_into().ok()?;
     code.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()).then_some(code)
 }
 

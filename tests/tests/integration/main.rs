@@ -8,6 +8,7 @@ mod bypass;
 mod certificates;
 mod clients;
 mod configuration;
+mod countries;
 mod descriptors;
 mod explain;
 mod faults;

@@ -5,7 +5,7 @@ use crate::model::*;
 use pullgate_policy::Networks;
 use pullgate_policy::hosts::{HostName, HostPattern};
 use pullgate_policy::origin_pull::OriginPull;
-use pullgate_policy::policies::{KINDS, Mode};
+use pullgate_policy::policies::{Countries, KINDS, Mode};
 use pullgate_policy::routes::{PathPattern, RouteAction};
 use pullgate_policy::template::Template;
 use pullgate_policy::visitor::Missing;
@@ -164,12 +164,20 @@ fn policies_keep_their_order_labels_and_modes() {
     let listed = |policies: &[pullgate_policy::Attached]| -> Vec<(String, Mode)> {
         policies.iter().map(|attached| (attached.label.to_string(), attached.mode)).collect()
     };
-    let expected = [("client-networks", Mode::Enforce), ("our-workers", Mode::Observe), ("proof", Mode::Enforce)];
+    let expected = [
+        ("client-networks", Mode::Enforce),
+        ("our-workers", Mode::Observe),
+        ("proof", Mode::Enforce),
+        ("countries", Mode::Enforce),
+    ];
     assert_eq!(listed(&rule.policies), expected.map(|(label, mode)| (label.to_owned(), mode)));
     assert_eq!(listed(&rule.routes[1].policies), [("workers".to_owned(), Mode::Enforce)]);
     let shown = format!("{:?}", rule.policies[1].policy);
     assert!(shown.contains("\"example.com\""), "{shown}");
     assert_eq!(format!("{:?}", rule.policies[2].policy), "Proof { least: Account }");
+    // Norway is no boolean.
+    let countries = Countries::new(vec![*b"DE", *b"NO", *b"XX"], vec![*b"T1"]);
+    assert_eq!(format!("{:?}", rule.policies[3].policy), format!("{countries:?}"));
 }
 
 #[test]

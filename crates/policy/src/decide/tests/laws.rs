@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::networks::Networks;
-use crate::policies::{ClientNetworks, Workers};
+use crate::policies::{ClientNetworks, Countries, Workers};
 use crate::testing::cases;
 use crate::visitor::Missing;
 use proptest::collection::vec;
@@ -17,6 +17,8 @@ fn some_policy() -> impl Strategy<Value = Arc<dyn crate::policies::Policy>> {
         select(Reason::ALL).prop_map(|reason| Arc::new(Says(Err(reason))) as _),
         (networks(), networks())
             .prop_map(move |(allow, deny)| Arc::new(ClientNetworks::new(set(allow), set(deny))) as _),
+        (select(vec![vec![], vec![*b"DE"]]), select(vec![vec![], vec![*b"XX"], vec![*b"DE", *b"T1"]]))
+            .prop_map(|(allow, deny)| Arc::new(Countries::new(allow, deny)) as _),
         vec(select(vec!["example.com", "example.net"]), 0..2)
             .prop_map(|zones| Arc::new(Workers::new(zones.into_iter().map(Into::into).collect())) as _),
     ]
@@ -37,9 +39,10 @@ fn some_arrival() -> impl Strategy<Value = Arrival> {
     let method = select(vec!["GET", "POST"]);
     let visitor = select(vec![None, Some(VISITOR), Some("2001:db8::7"), Some("198.51.100.9"), Some("nobody")]);
     let worker = select(vec![None, None, Some("example.com"), Some("example.net"), Some("a b")]);
-    (source, host, target, method, visitor, worker).prop_map(|(source, host, target, method, visitor, worker)| {
+    let told = (visitor, worker, select(vec![None, Some("DE"), Some("FR"), Some("T1"), Some("de")]));
+    (source, host, target, method, told).prop_map(|(source, host, target, method, (visitor, worker, country))| {
         let arrival = Arrival::bare().admitted_as(source).with("host", host).asks(method, target);
-        [("cf-connecting-ip", visitor), ("cf-worker", worker)]
+        [("cf-connecting-ip", visitor), ("cf-worker", worker), ("cf-ipcountry", country)]
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?)))
             .fold(arrival, |arrival, (name, value)| arrival.with(name, value))
