@@ -150,7 +150,7 @@ impl Rules {
         }
         let authority = Authority::of(request)?;
         let target = Target::parse(request.target)?;
-        headers::check_connection(request.headers)?;
+        headers::check_connection(request.headers, self.hosts.secrets())?;
         headers::check_loop(request.headers)?;
 
         let index = self.host_for(facts.connection, &authority.name)?;
@@ -179,7 +179,10 @@ impl Rules {
         }
 
         let known = Known { facts, visitor: &visitor, trust: ruling.trust };
-        let action = action_of(host, route, &target, &authority, &known, believed);
+        let mut action = action_of(host, route, &target, &authority, &known, believed);
+        if let Action::Forward { edits, .. } = &mut action {
+            self.hosts.secrets().withhold(request.headers, edits);
+        }
         let response_edits = host.response_headers.fill(&known);
         Ok(Permit { action, response_edits, body_bytes: host.request.body_bytes })
     }

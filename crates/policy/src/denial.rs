@@ -86,6 +86,12 @@ reasons! {
     CountryUnlisted = "country_unlisted" => FORBIDDEN,
     /// Policy `countries`: there is an `allow`, or `deny` has XX, and nobody who is believed said where the visitor is.
     CountryUnknown = "country_unknown" => FORBIDDEN,
+    /// Policy `edge-secret`: the header with the secret is not there.
+    SecretMissing = "secret_missing" => FORBIDDEN,
+    /// Policy `edge-secret`: the header is there and holds none of the values.
+    SecretWrong = "secret_wrong" => FORBIDDEN,
+    /// Policy `edge-secret`: the header is there more than once.
+    SecretRepeated = "secret_repeated" => FORBIDDEN,
     /// Policy `proof`: the connection proves less to this host than is demanded.
     ProofTooWeak = "proof_too_weak" => FORBIDDEN,
     /// Policy `workers`: the request comes from a Worker of a zone that is not listed.

@@ -5,7 +5,9 @@ use crate::origin_pull::OriginPull;
 use crate::policies::{Attached, Mode};
 use crate::request::RequestLimits;
 use crate::routes::Route;
+use crate::secrets::SecretNames;
 use crate::visitor::VisitorRule;
+use http::HeaderName;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -120,8 +122,16 @@ pub struct Host {
 impl Host {
     /// The labels of its policies and those of its routes that are in observe mode.
     pub fn observing(&self) -> impl Iterator<Item = &str> {
-        let policies = self.policies.iter().chain(self.routes.iter().flat_map(|route| &route.policies));
-        policies.filter(|attached| attached.mode == Mode::Observe).map(|attached| &*attached.label)
+        self.all_policies().filter(|attached| attached.mode == Mode::Observe).map(|attached| &*attached.label)
+    }
+
+    /// The fields in which requests bring secrets to its policies and those of its routes.
+    pub fn secret_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        self.all_policies().filter_map(|attached| attached.policy.secret_header())
+    }
+
+    fn all_policies(&self) -> impl Iterator<Item = &Attached> {
+        self.policies.iter().chain(self.routes.iter().flat_map(|route| &route.policies))
     }
 }
 
@@ -136,6 +146,7 @@ pub struct HostTable {
     /// By suffix, which starts with a dot.
     wildcard: HashMap<String, HostIndex>,
     default: Option<HostIndex>,
+    secrets: SecretNames,
 }
 
 /// Two hosts that cannot stand beside each other.
@@ -180,6 +191,7 @@ impl HostTable {
                 return Err(HostConflict::TwoDefaults(hosts[before].name.clone(), host.name.clone()));
             }
         }
+        table.secrets = SecretNames::new(hosts.iter().flat_map(Host::secret_headers));
         table.hosts = hosts;
         Ok(table)
     }
@@ -198,6 +210,12 @@ impl HostTable {
     #[must_use]
     pub fn default_host(&self) -> Option<HostIndex> {
         self.default
+    }
+
+    /// The names under which requests bring secrets to any of the hosts.
+    #[must_use]
+    pub fn secrets(&self) -> &SecretNames {
+        &self.secrets
     }
 
     /// The host at an index.

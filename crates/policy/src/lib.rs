@@ -21,6 +21,7 @@ pub mod proxy_header;
 pub mod ranges;
 pub mod request;
 pub mod routes;
+pub mod secrets;
 pub mod target;
 pub mod template;
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! What a policy is, and the register of all kinds.
 //!
-//! Adding a kind touches four places: its file here, its line in the register below, its variant in the configuration, its
-//! example in `conf/`. CONTRIBUTING.md walks through it.
+//! Adding a kind touches six places: its reasons, its file here, its line in the register below, its variant in the configuration, its
+//! example in `conf/`, its page in `docs/policies/`. CONTRIBUTING.md walks through it.
 
 use crate::denial::Reason;
 use crate::facts::{Facts, TrustLevel};
 use crate::visitor::Visitor;
+use http::HeaderName;
 use std::fmt;
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ macro_rules! register {
 register! {
     client_networks::ClientNetworks = "client-networks",
     countries::Countries = "countries",
+    edge_secret::EdgeSecret = "edge-secret",
     proof::Proof = "proof",
     workers::Workers = "workers",
 }
@@ -57,6 +59,11 @@ pub trait Policy: fmt::Debug + Send + Sync {
     /// The least that a connection has to prove, without which nobody passes.
     fn demands(&self) -> TrustLevel {
         TrustLevel::None
+    }
+
+    /// The field in which requests bring a secret to this policy, if it wants one: no upstream gets it, whatever the host of a request.
+    fn secret_header(&self) -> Option<&HeaderName> {
+        None
     }
 }
 

@@ -8,22 +8,30 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
+/// Puts throw-away certificates and secrets into a folder, under the names that configurations of ours use.
+fn furnish(folder: &Path) {
+    let (certs, secrets) = (folder.join("certs"), folder.join("secrets"));
+    std::fs::create_dir_all(&certs).unwrap();
+    std::fs::create_dir_all(&secrets).unwrap();
+    let authority = Authority::new("server CA");
+    let shop = authority.leaf().dns(&["shop.example.com", "*.shop.example.com"]).usage_server().issue();
+    shop.write(&certs, "shop");
+    authority.leaf().dns(&["blog.example.com"]).usage_server().issue().write(&certs, "blog");
+    for ca in ["origin-pull-ca", "client-ca"] {
+        Authority::new(ca).write(&certs, ca);
+    }
+    for name in ["edge-a", "edge-b"] {
+        std::fs::write(secrets.join(name), format!("{name}-0123456789abcdef\n")).unwrap();
+    }
+}
+
 /// Copies `conf/` beside throw-away certificates of the names that it uses.
 fn with_certificates() -> (tempfile::TempDir, Vec<PathBuf>) {
     let folder = tempfile::tempdir().unwrap();
     let mut files = Vec::new();
     for part in ["", "examples"] {
         let target = folder.path().join(part);
-        std::fs::create_dir_all(target.join("certs")).unwrap();
-        let authority = Authority::new("server CA");
-        authority
-            .leaf()
-            .dns(&["shop.example.com", "*.shop.example.com"])
-            .usage_server()
-            .issue()
-            .write(&target.join("certs"), "shop");
-        authority.leaf().dns(&["blog.example.com"]).usage_server().issue().write(&target.join("certs"), "blog");
-        Authority::new("origin-pull CA").write(&target.join("certs"), "origin-pull-ca");
+        furnish(&target);
         for entry in std::fs::read_dir(root().join("conf").join(part)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "yaml") {

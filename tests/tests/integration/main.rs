@@ -10,6 +10,7 @@ mod clients;
 mod configuration;
 mod countries;
 mod descriptors;
+mod edge_secret;
 mod explain;
 mod faults;
 mod floods;

@@ -2,6 +2,8 @@
 //!
 //! A new kind is a variant of [`Kind`], its arm in [`rule`] and the reader of its keys.
 
+pub(super) mod edge_secret;
+
 use super::{label, networks};
 use crate::entry::{Entry, Unique};
 use crate::loading::{Fault, Read};
@@ -20,18 +22,19 @@ use std::sync::Arc;
 enum Kind {
     ClientNetworks,
     Countries,
+    EdgeSecret,
     Proof,
     Workers,
 }
 
 /// Kinds that the reference describes and this version does not have.
-const LATER: [&str; 6] =
-    ["edge-secret", "access", "client-certificate", "rate-limit", "expression", "forward-auth"];
+const LATER: [&str; 5] = ["access", "client-certificate", "rate-limit", "expression", "forward-auth"];
 
 fn rule(kind: Kind, section: &mut Section<'_>) -> Read<Arc<dyn Policy>> {
     match kind {
         Kind::ClientNetworks => client_networks(section),
         Kind::Countries => countries(section),
+        Kind::EdgeSecret => edge_secret::read(section),
         Kind::Proof => proof(section),
         Kind::Workers => workers(section),
     }

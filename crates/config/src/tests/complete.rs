@@ -169,6 +169,7 @@ fn policies_keep_their_order_labels_and_modes() {
         ("our-workers", Mode::Observe),
         ("proof", Mode::Enforce),
         ("countries", Mode::Enforce),
+        ("edge-secret", Mode::Enforce),
     ];
     assert_eq!(listed(&rule.policies), expected.map(|(label, mode)| (label.to_owned(), mode)));
     assert_eq!(listed(&rule.routes[1].policies), [("workers".to_owned(), Mode::Enforce)]);
@@ -178,6 +179,8 @@ fn policies_keep_their_order_labels_and_modes() {
     // Norway is no boolean.
     let countries = Countries::new(vec![*b"DE", *b"NO", *b"XX"], vec![*b"T1"]);
     assert_eq!(format!("{:?}", rule.policies[3].policy), format!("{countries:?}"));
+    let shown = format!("{:?}", rule.policies[4].policy);
+    assert_eq!(shown, r#"EdgeSecret { header: SecretHeader("x-edge-secret"), values: 2 }"#);
 }
 
 #[test]
