@@ -11,6 +11,7 @@
 
 use super::{Asked, Policy};
 use crate::denial::Reason;
+use crate::facts::TrustLevel;
 use crate::secrets::{Secret, SecretHeader};
 use http::HeaderName;
 use std::fmt;
@@ -48,6 +49,11 @@ impl Policy for EdgeSecret {
         // Every value is compared, so that the time it takes does not tell which of them fits.
         let fits = self.values.iter().fold(Choice::from(0), |fits, value| fits | value.fits(given));
         if fits.into() { Ok(()) } else { Err(Reason::SecretWrong) }
+    }
+
+    /// The account's own zone knows the secret; the connection may be anybody's.
+    fn proves(&self) -> TrustLevel {
+        TrustLevel::Account
     }
 
     fn secret_header(&self) -> Option<&HeaderName> {
