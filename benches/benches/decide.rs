@@ -33,7 +33,11 @@ fn host(number: usize) -> Host {
         hostnames: vec![format!("h{number}.example.com").parse().unwrap()],
         default: false,
         origin_pull: OriginPull::Off,
-        visitor: VisitorRule { address_header: HeaderName::from_static("cf-connecting-ip"), missing: Missing::Refuse },
+        visitor: VisitorRule {
+            address_header: HeaderName::from_static("cf-connecting-ip"),
+            missing: Missing::Refuse,
+            client_certificate: None,
+        },
         request: pullgate_policy::request::RequestLimits::default(),
         headers: HeaderRules::default(),
         response_headers: HeaderRules::default(),

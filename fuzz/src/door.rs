@@ -74,7 +74,11 @@ fn host(name: &str, hostname: &str, default: bool, origin_pull: OriginPull) -> H
         hostnames: vec![hostname.parse().expect("it is a hostname")],
         default,
         origin_pull,
-        visitor: VisitorRule { address_header: HeaderName::from_static("cf-connecting-ip"), missing: Missing::Refuse },
+        visitor: VisitorRule {
+            address_header: HeaderName::from_static("cf-connecting-ip"),
+            missing: Missing::Refuse,
+            client_certificate: None,
+        },
         request: pullgate_policy::request::RequestLimits::default(),
         headers: HeaderRules::default(),
         response_headers: HeaderRules::default(),

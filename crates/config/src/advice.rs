@@ -18,7 +18,9 @@ pub fn advice(text: &str, config: &Config) -> Vec<Problem> {
         [anybody(index, listener), unanswered(index, listener, &config.hosts)].into_iter().flatten()
     });
     let hosts = config.hosts.iter().enumerate();
-    let hosts = hosts.flat_map(|(index, host)| [shared(index, host), unreachable(index, host)].into_iter().flatten());
+    let hosts = hosts.flat_map(|(index, host)| {
+        [shared(index, host), told_by_anybody(index, host), unreachable(index, host)].into_iter().flatten()
+    });
     let mut problems: Vec<Problem> = listeners.chain(hosts).map(at).collect();
     problems.sort_by_key(|problem| problem.at);
     problems
@@ -65,9 +67,7 @@ fn shared(index: usize, host: &Host) -> Option<(String, Fault)> {
     // A pin of the shared certificate has its own warning.
     let accepts_shared =
         !trust.is_pinned() && trust.anchors().iter().any(|anchor| anchor.level() < TrustLevel::Account);
-    let forwards = |route: &&Route| matches!(route.action, RouteAction::Upstream { .. });
-    let mut open = rule.routes.iter().filter(forwards).filter(|route| !is_proven(&route.policies));
-    if !accepts_shared || is_proven(&rule.policies) || open.next().is_none() {
+    if !accepts_shared || !is_open(host) {
         return None;
     }
     let fault = Fault::new(
@@ -75,6 +75,26 @@ fn shared(index: usize, host: &Host) -> Option<(String, Fault)> {
     )
     .help("upload a certificate of your own to Cloudflare and name its CA in `trust`, or add a policy that proves the account");
     Some((format!("hosts[{index}].origin_pull"), fault))
+}
+
+/// A host that is told of visitors' certificates by whoever connects: they are no secrets.
+fn told_by_anybody(index: usize, host: &Host) -> Option<(String, Fault)> {
+    host.rule.visitor.client_certificate?;
+    if !matches!(host.rule.origin_pull, OriginPull::Off) || !is_open(host) {
+        return None;
+    }
+    let fault = Fault::new(
+        "no connection proves who it is from: another customer of Cloudflare's can send the certificate of any visitor",
+    )
+    .help("demand a certificate of your own account in `origin_pull`, or add a policy that proves the account");
+    Some((format!("hosts[{index}].visitor.client_certificate"), fault))
+}
+
+/// Whether requests are forwarded that no policy asks for a proof of the account.
+fn is_open(host: &Host) -> bool {
+    let forwards = |route: &&Route| matches!(route.action, RouteAction::Upstream { .. });
+    let mut routes = host.rule.routes.iter().filter(forwards);
+    !is_proven(&host.rule.policies) && routes.any(|route| !is_proven(&route.policies))
 }
 
 /// Whether one of these proves the account to whoever passes.

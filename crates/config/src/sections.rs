@@ -2,6 +2,7 @@
 
 mod admin;
 mod certificate;
+mod client_certificate;
 mod cloudflare;
 mod headers;
 mod hosts;

@@ -14,6 +14,7 @@ use crate::routes::{self, Route, RouteAction, RouteIndex, RouteProtocol, Sought}
 use crate::target::Target;
 use crate::template::Known;
 use crate::visitor::{Visitor, country};
+use crate::visitor_certificate::CertificateClaim;
 use http::{HeaderValue, StatusCode};
 use rustls_pki_types::UnixTime;
 use std::collections::HashMap;
@@ -173,13 +174,15 @@ impl Rules {
         method?;
         host.request.check_length(request.headers)?;
         let route = &host.routes[route?];
-        let asked = Asked { facts, visitor: &visitor, trust: ruling.trust };
+        let told = host.visitor.client_certificate.filter(|_| believed);
+        let certificate = CertificateClaim::new(told, request.headers);
+        let asked = Asked { facts, visitor: &visitor, trust: ruling.trust, certificate: &certificate };
         for attached in host.policies.iter().chain(&route.policies) {
             judge(attached, &asked, &mut ruling.observed)?;
         }
 
         let known = Known { facts, visitor: &visitor, trust: ruling.trust };
-        let mut action = action_of(host, route, &target, &authority, &known, believed);
+        let mut action = action_of(host, route, &target, &authority, &known, &certificate, believed);
         if let Action::Forward { edits, .. } = &mut action {
             self.hosts.secrets().withhold(request.headers, edits);
         }
@@ -326,6 +329,7 @@ fn action_of(
     target: &Target<'_>,
     authority: &Authority,
     known: &Known<'_>,
+    certificate: &CertificateClaim<'_>,
     believed: bool,
 ) -> Action {
     match &route.action {
@@ -338,6 +342,7 @@ fn action_of(
                 // The operator may have named any field; an application that reads it takes it for the visitor's address.
                 edits.remove.push(host.visitor.address_header.clone());
             }
+            edits.set.extend(certificate.forwarded());
             edits.extend(&host.headers, known);
             let target = strip_prefix.then(|| stripped(route, target));
             Action::Forward { upstream: *index, target, edits }

@@ -76,6 +76,20 @@ reasons! {
     BodyTooLarge = "body_too_large" => PAYLOAD_TOO_LARGE,
     /// The body of a request came to a halt, or comes slower than `body_timeout` allows.
     BodyTimedOut = "body_timed_out" => REQUEST_TIMEOUT,
+    /// Policy `client-certificate`: the request tells of no certificate of its visitor's, or nobody who is believed does.
+    ClientCertificateMissing = "client_certificate_missing" => FORBIDDEN,
+    /// Policy `client-certificate`: the fields that tell of a certificate do not parse, stand there twice, or contradict one another.
+    ClientCertificateMalformed = "client_certificate_malformed" => FORBIDDEN,
+    /// Policy `client-certificate`: Cloudflare says that it did not verify the certificate.
+    ClientCertificateUnverified = "client_certificate_unverified" => FORBIDDEN,
+    /// Policy `client-certificate`: Cloudflare says that the certificate is revoked.
+    ClientCertificateRevoked = "client_certificate_revoked" => FORBIDDEN,
+    /// Policy `client-certificate`: the certificate has no path to a CA of `trust`, or is not in force.
+    ClientCertificateUntrusted = "client_certificate_untrusted" => FORBIDDEN,
+    /// Policy `client-certificate`: the certificate's subject is not in `subjects`.
+    ClientCertificateSubject = "client_certificate_subject" => FORBIDDEN,
+    /// Policy `client-certificate`: the certificate is not in `fingerprints`.
+    ClientCertificateFingerprint = "client_certificate_fingerprint" => FORBIDDEN,
     /// Policy `client-networks`: the visitor's address is in `deny`.
     NetworkDenied = "network_denied" => FORBIDDEN,
     /// Policy `client-networks`: the visitor's address is not in `allow`.

@@ -9,6 +9,7 @@
 pub mod admission;
 pub mod decide;
 pub mod denial;
+pub mod distinguished_name;
 pub mod facts;
 pub mod head;
 pub mod headers;
@@ -28,6 +29,7 @@ pub mod template;
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails here")]
 mod testing;
 pub mod visitor;
+pub mod visitor_certificate;
 
 pub use admission::{Admission, Admissions};
 pub use decide::{Action, Observed, Permit, Rules, Ruling};
@@ -40,3 +42,4 @@ pub use origin_pull::OriginPull;
 pub use policies::{Asked, Attached, Mode, Policy};
 pub use routes::{PathPattern, Route, RouteAction, RouteProtocol};
 pub use visitor::{Visitor, VisitorRule};
+pub use visitor_certificate::{CertificateClaim, CertificateFields};

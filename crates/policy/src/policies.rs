@@ -6,6 +6,7 @@
 use crate::denial::Reason;
 use crate::facts::{Facts, TrustLevel};
 use crate::visitor::Visitor;
+use crate::visitor_certificate::CertificateClaim;
 use http::HeaderName;
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ macro_rules! register {
 }
 
 register! {
+    client_certificate::ClientCertificate = "client-certificate",
     client_networks::ClientNetworks = "client-networks",
     countries::Countries = "countries",
     edge_secret::EdgeSecret = "edge-secret",
@@ -41,6 +43,8 @@ pub struct Asked<'a> {
     pub visitor: &'a Visitor,
     /// What the connection proves to the requested host.
     pub trust: TrustLevel,
+    /// What the request says of the visitor's certificate.
+    pub certificate: &'a CertificateClaim<'a>,
 }
 
 /// A rule over facts: no I/O, no clock, no state.

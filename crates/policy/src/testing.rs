@@ -10,6 +10,7 @@ use crate::origin_pull::{self, Anchor, OriginPull, Trust, Verdict};
 use crate::policies::{Asked, Attached, Mode, Policy};
 use crate::routes::{Route, RouteAction};
 use crate::visitor::{Missing, Visitor, VisitorRule, country};
+use crate::visitor_certificate::{CertificateClaim, CertificateFields};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proptest::test_runner::Config;
 use rcgen::{
@@ -144,7 +145,11 @@ pub(crate) fn open_host(name: &str, hostnames: &[&str]) -> Host {
         hostnames: hostnames.iter().map(|name| name.parse().unwrap()).collect(),
         default: false,
         origin_pull: OriginPull::Off,
-        visitor: VisitorRule { address_header: HeaderName::from_static("cf-connecting-ip"), missing: Missing::Refuse },
+        visitor: VisitorRule {
+            address_header: HeaderName::from_static("cf-connecting-ip"),
+            missing: Missing::Refuse,
+            client_certificate: None,
+        },
         request: crate::request::RequestLimits::default(),
         headers: HeaderRules::default(),
         response_headers: HeaderRules::default(),
@@ -197,8 +202,19 @@ pub(crate) fn attached(label: &str, mode: Mode, policy: impl Policy + 'static) -
 
 /// The answer of one policy to an arrival of a visitor from an address, whose country is what the arrival's fields say.
 pub(crate) fn judged(policy: &impl Policy, arrival: &Arrival, visitor: &str) -> Result<(), Reason> {
+    judged_with(policy, arrival, visitor, None)
+}
+
+/// The same where `fields` tell of the visitor's certificate.
+pub(crate) fn judged_with(
+    policy: &impl Policy,
+    arrival: &Arrival,
+    visitor: &str,
+    fields: Option<CertificateFields>,
+) -> Result<(), Reason> {
     let visitor = Visitor { address: visitor.parse().unwrap(), country: country(&arrival.headers) };
-    policy.judge(&Asked { facts: &arrival.facts(), visitor: &visitor, trust: TrustLevel::Network })
+    let certificate = &CertificateClaim::new(fields, &arrival.headers);
+    policy.judge(&Asked { facts: &arrival.facts(), visitor: &visitor, trust: TrustLevel::Network, certificate })
 }
 
 /// A request on its connection, good enough for an open host until a test spoils it.

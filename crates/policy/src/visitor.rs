@@ -1,6 +1,7 @@
 //! Who the visitor is: one address from one header, believed only from a peer that may say so.
 
 use crate::denial::Reason;
+use crate::visitor_certificate::CertificateFields;
 use http::{HeaderMap, HeaderName};
 use std::net::IpAddr;
 
@@ -37,6 +38,8 @@ pub struct VisitorRule {
     pub address_header: HeaderName,
     /// What its absence means.
     pub missing: Missing,
+    /// Which fields tell of the visitor's certificate; none where nothing does.
+    pub client_certificate: Option<CertificateFields>,
 }
 
 impl VisitorRule {
@@ -85,7 +88,11 @@ mod tests {
     const PEER: &str = "127.0.1.1";
 
     fn ask(missing: Missing, values: &[&[u8]]) -> Result<String, Reason> {
-        let rule = VisitorRule { address_header: HeaderName::from_static("cf-connecting-ip"), missing };
+        let rule = VisitorRule {
+            address_header: HeaderName::from_static("cf-connecting-ip"),
+            missing,
+            client_certificate: None,
+        };
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append("cf-connecting-ip", HeaderValue::from_bytes(value).unwrap());

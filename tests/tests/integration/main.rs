@@ -6,6 +6,7 @@ mod admission;
 mod binary;
 mod bypass;
 mod certificates;
+mod client_certificate;
 mod clients;
 mod configuration;
 mod countries;

@@ -58,10 +58,11 @@ fn host<'a: 'b, 'b>(section: &mut Section<'a>, neighbours: &mut Neighbours<'b>) 
     });
     let response_headers = section.subsection("response_headers", |section| headers::read(section, &headers::TELLTALE));
     let mut labels = Unique::new("the policy label");
-    let policies = section.or("policies", Vec::new(), |list| policies::read(list, &mut labels));
+    let rule = visitor.as_ref().ok();
+    let policies = section.or("policies", Vec::new(), |list| policies::read(list, &mut labels, rule));
     let request = section.subsection("request", request::read);
     let methods = request.as_ref().ok().map(|request| request.methods.as_slice());
-    let routes = section.required("routes", |list| routes::read(list, neighbours.upstreams, &labels, methods));
+    let routes = section.required("routes", |list| routes::read(list, neighbours.upstreams, &labels, methods, rule));
     neighbours.named_headers.brought_to(policies.iter().flatten());
     neighbours.named_headers.brought_to(routes.iter().flatten().flat_map(|route| &route.policies));
     let rule = policy::Host {

@@ -154,7 +154,8 @@ fn covers(crl: &Entry<'_>, trust: &Trust) -> Read<()> {
     result
 }
 
-fn anchors(entry: &Entry<'_>, name: &str) -> Read<Vec<Anchor>> {
+/// The CAs of a PEM file, or those that a word stands for.
+pub(super) fn anchors(entry: &Entry<'_>, name: &str) -> Read<Vec<Anchor>> {
     let loading = entry.loading;
     let anchors = if name == CLOUDFLARE {
         Anchor::cloudflare().map_err(|error| entry.wrong(Fault::new(error)))?

@@ -4,22 +4,23 @@
 
 pub(super) mod edge_secret;
 
-use super::{label, networks};
+use super::{client_certificate, label, networks};
 use crate::entry::{Entry, Unique};
 use crate::loading::{Fault, Read};
 use crate::section::{NOT_YET, Section};
 use pullgate_policy::Networks;
-use pullgate_policy::TrustLevel;
 use pullgate_policy::decide::ORIGIN_PULL;
 use pullgate_policy::hosts::normal_name;
 use pullgate_policy::policies::{Attached, ClientNetworks, Countries, Mode, Policy, Proof, Workers};
 use pullgate_policy::visitor::country_code;
+use pullgate_policy::{TrustLevel, VisitorRule};
 use std::sync::Arc;
 
 /// The kinds of policies that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Kind {
+    ClientCertificate,
     ClientNetworks,
     Countries,
     EdgeSecret,
@@ -28,10 +29,12 @@ enum Kind {
 }
 
 /// Kinds that the reference describes and this version does not have.
-const LATER: [&str; 5] = ["access", "client-certificate", "rate-limit", "expression", "forward-auth"];
+const LATER: [&str; 4] = ["access", "rate-limit", "expression", "forward-auth"];
 
-fn rule(kind: Kind, section: &mut Section<'_>) -> Read<Arc<dyn Policy>> {
+/// `visitor` is the rule of the host, none where that could not be read.
+fn rule(kind: Kind, section: &mut Section<'_>, visitor: Option<&VisitorRule>) -> Read<Arc<dyn Policy>> {
     match kind {
+        Kind::ClientCertificate => client_certificate::policy(section, visitor),
         Kind::ClientNetworks => client_networks(section),
         Kind::Countries => countries(section),
         Kind::EdgeSecret => edge_secret::read(section),
@@ -121,18 +124,19 @@ enum WrittenMode {
     Observe,
 }
 
-/// Reads a list; `labels` holds the labels that metrics could not tell these apart from.
-pub(super) fn read(list: &Entry<'_>, labels: &mut Unique) -> Read<Vec<Attached>> {
-    list.list(|entry| entry.section(|section| attached(section, labels)))
+/// Reads a list; `labels` holds the labels that metrics could not tell these apart from, `visitor` is the rule of the host, none where that
+/// could not be read.
+pub(super) fn read(list: &Entry<'_>, labels: &mut Unique, visitor: Option<&VisitorRule>) -> Read<Vec<Attached>> {
+    list.list(|entry| entry.section(|section| attached(section, labels, visitor)))
 }
 
-fn attached(section: &mut Section<'_>, labels: &mut Unique) -> Read<Attached> {
+fn attached(section: &mut Section<'_>, labels: &mut Unique, visitor: Option<&VisitorRule>) -> Read<Attached> {
     let kind = section.required("kind", kind);
     let name = section.optional("name", |entry| entry.parsed(label));
     let label = claimed(section, &kind, &name, labels);
     let mode = section.or("mode", WrittenMode::Enforce, Entry::typed);
     let policy = match kind {
-        Ok((kind, _)) => rule(kind, section),
+        Ok((kind, _)) => rule(kind, section, visitor),
         Err(reported) => {
             section.pass_others();
             Err(reported)

@@ -8,19 +8,21 @@ use crate::loading::{Fault, Read};
 use crate::problem::Location;
 use crate::section::{Inert, Section};
 use http::{Method, StatusCode};
+use pullgate_policy::VisitorRule;
 use pullgate_policy::routes::{PathPattern, Route, RouteAction, RouteProtocol};
 use pullgate_policy::template::Template;
 use std::collections::HashMap;
 
-/// `methods` are those that the host takes at all; none where that could not be read.
+/// `methods` are those that the host takes at all, `visitor` is its rule; none where that could not be read.
 pub(super) fn read(
     list: &Entry<'_>,
     upstreams: &Names,
     labels: &Unique,
     methods: Option<&[Method]>,
+    visitor: Option<&VisitorRule>,
 ) -> Read<Vec<Route>> {
-    let mut neighbours =
-        Neighbours { upstreams, methods, names: Unique::new("the route name"), taken: Taken::default() };
+    let names = Unique::new("the route name");
+    let mut neighbours = Neighbours { upstreams, methods, visitor, names, taken: Taken::default() };
     list.full_list("at least one route", |entry| {
         entry.section(|section| route(section, &mut labels.clone(), &mut neighbours))
     })
@@ -30,6 +32,7 @@ pub(super) fn read(
 struct Neighbours<'a> {
     upstreams: &'a Names,
     methods: Option<&'a [Method]>,
+    visitor: Option<&'a VisitorRule>,
     names: Unique,
     taken: Taken,
 }
@@ -49,7 +52,7 @@ fn route(section: &mut Section<'_>, labels: &mut Unique, neighbours: &mut Neighb
         _ => Ok(()),
     };
     let action = action(section, neighbours.upstreams);
-    let policies = section.or("policies", Vec::new(), |list| policies::read(list, labels));
+    let policies = section.or("policies", Vec::new(), |list| policies::read(list, labels, neighbours.visitor));
     section.later(&[("timeouts", Inert::Nothing), ("cache", Inert::Null)]);
     free?;
     Ok(Route {

@@ -1,5 +1,6 @@
 //! Key `visitor` of a host.
 
+use super::client_certificate;
 use super::headers::name;
 use crate::entry::Entry;
 use crate::loading::Read;
@@ -18,10 +19,11 @@ pub(super) fn read(section: &mut Section<'_>) -> Read<VisitorRule> {
     let address_header =
         section.or("address_header", HeaderName::from_static("cf-connecting-ip"), |entry| entry.written(name));
     let missing = section.or("missing", WhenMissing::Refuse, Entry::typed);
-    section.later(&[("features", Inert::EmptyList), ("client_certificate", Inert::Null), ("forwarded", Inert::False)]);
+    let client_certificate = section.optional("client_certificate", |entry| entry.section(client_certificate::fields));
+    section.later(&[("features", Inert::EmptyList), ("forwarded", Inert::False)]);
     let missing = match missing? {
         WhenMissing::Refuse => Missing::Refuse,
         WhenMissing::Source => Missing::Source,
     };
-    Ok(VisitorRule { address_header: address_header?, missing })
+    Ok(VisitorRule { address_header: address_header?, missing, client_certificate: client_certificate? })
 }

@@ -46,6 +46,23 @@ fn a_host_whose_only_proof_is_the_shared_certificate() {
 }
 
 #[test]
+fn certificates_of_visitors_that_anybody_may_send() {
+    let told =
+        |text: &str| with(text, "    routes:", "    visitor: {client_certificate: {headers: cf-cert}}\n    routes:");
+    let off = with(MINIMAL, "{mode: require}", "{mode: off}");
+    check(&off, &[]);
+    check(&told(&off), &[("9:15 hosts[0].visitor.client_certificate", "can send the certificate of any visitor")]);
+    check(&told(&own()), &[]);
+    check(&told(MINIMAL), &[("8:5 hosts[0].origin_pull", SHARED)]);
+    let answered = with(
+        &told(&off),
+        "upstream: shop}\nupstreams:\n  shop: {servers: [\"127.0.0.1:9000\"]}",
+        "respond: {status: 404}}",
+    );
+    check(&answered, &[]);
+}
+
+#[test]
 fn a_demand_that_nobody_can_meet() {
     let text = with(MINIMAL, "{mode: require}", "{mode: off}\n    policies: [{kind: proof, least: account}]");
     check(&text, &[("9:16 hosts[0].policies[0]", "no connection proves more than `network`")]);

@@ -170,6 +170,7 @@ fn policies_keep_their_order_labels_and_modes() {
         ("proof", Mode::Enforce),
         ("countries", Mode::Enforce),
         ("edge-secret", Mode::Enforce),
+        ("client-certificate", Mode::Enforce),
     ];
     assert_eq!(listed(&rule.policies), expected.map(|(label, mode)| (label.to_owned(), mode)));
     assert_eq!(listed(&rule.routes[1].policies), [("workers".to_owned(), Mode::Enforce)]);
@@ -181,6 +182,8 @@ fn policies_keep_their_order_labels_and_modes() {
     assert_eq!(format!("{:?}", rule.policies[3].policy), format!("{countries:?}"));
     let shown = format!("{:?}", rule.policies[4].policy);
     assert_eq!(shown, r#"EdgeSecret { header: SecretHeader("x-edge-secret"), values: 2 }"#);
+    let shown = format!("{:?}", rule.policies[5].policy);
+    assert!(shown.contains("CommonName(\"alice\")") && shown.contains("subject: \"CN=in force\""), "{shown}");
 }
 
 #[test]

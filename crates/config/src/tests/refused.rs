@@ -368,7 +368,6 @@ const HOSTS: &[Case] = &[
     ]),
     (BEFORE_ROUTES, "    visitor: {features: [access], client_certificate: {headers: rfc9440}, forwarded: true}\n§", &[
         "9:15 hosts[0].visitor.features: not supported yet (remove `features`)",
-        "9:35 hosts[0].visitor.client_certificate: not supported yet (remove `client_certificate`)",
         "9:75 hosts[0].visitor.forwarded: not supported yet (remove `forwarded`)",
     ]),
     (BEFORE_ROUTES, "    headers: {set: {Connection: close, keep-alive: x, Transfer-Encoding: x, Content-Length: '1', Upgrade: x, TE: x, Trailer: x}}\n§", &[
@@ -411,7 +410,7 @@ const POLICIES: &[Case] = &[
     (BEFORE_ROUTES, "    policies: [workers]\n§", &["9:16 hosts[0].policies[0]: expected a map, found `workers`"]),
     (BEFORE_ROUTES, "    policies: [{zones: []}]\n§", &["9:16 hosts[0].policies[0].kind: missing"]),
     (BEFORE_ROUTES, "    policies: [{kind: worker}]\n§",
-        &["9:23 hosts[0].policies[0].kind: expected client-networks, countries, edge-secret, proof or workers, found `worker` (did you mean `workers`?)"]),
+        &["9:23 hosts[0].policies[0].kind: expected client-certificate, client-networks, countries, edge-secret, proof or workers, found `worker` (did you mean `workers`?)"]),
     (BEFORE_ROUTES, "    policies: [{kind: proof, least: none}]\n§",
         &["9:37 hosts[0].policies[0].least: expected network, edge or account, found `none`"]),
     (BEFORE_ROUTES, "    policies: [{kind: workers}]\n§", &["9:16 hosts[0].policies[0].zones: missing"]),
@@ -482,14 +481,59 @@ const POLICIES: &[Case] = &[
         &["11:48 hosts[0].routes[0].policies[0]: the policy label `workers` is given twice; line 9 has it first"]),
     (BEFORE_ROUTES, "    policies: [{kind: access, key: of its own}]\n§",
         &["9:23 hosts[0].policies[0].kind: `access` is not supported yet (remove this policy)"]),
-    (BEFORE_ROUTES, "    policies: [{kind: client-certificate, key: of its own}]\n§",
-        &["9:23 hosts[0].policies[0].kind: `client-certificate` is not supported yet (remove this policy)"]),
     (BEFORE_ROUTES, "    policies: [{kind: rate-limit, key: of its own}]\n§",
         &["9:23 hosts[0].policies[0].kind: `rate-limit` is not supported yet (remove this policy)"]),
     (BEFORE_ROUTES, "    policies: [{kind: expression, key: of its own}]\n§",
         &["9:23 hosts[0].policies[0].kind: `expression` is not supported yet (remove this policy)"]),
     (BEFORE_ROUTES, "    policies: [{kind: forward-auth, key: of its own}]\n§",
         &["9:23 hosts[0].policies[0].kind: `forward-auth` is not supported yet (remove this policy)"]),
+];
+
+/// Visitors' certificates.
+#[rustfmt::skip]
+const CERTIFICATES: &[Case] = &[
+    (BEFORE_ROUTES, "    visitor: {client_certificate: rfc9440}\n§",
+        &["9:35 hosts[0].visitor.client_certificate: expected a map, found `rfc9440`"]),
+    (BEFORE_ROUTES, "    visitor: {client_certificate: {}}\n§",
+        &["9:35 hosts[0].visitor.client_certificate.headers: missing"]),
+    (BEFORE_ROUTES, "    visitor: {client_certificate: {headers: rfc9441, chain: true}}\n§", &[
+        "9:45 hosts[0].visitor.client_certificate.headers: expected rfc9440, cf-cert or cf-client-cert, found `rfc9441` (did you mean `rfc9440`?)",
+        "9:54 hosts[0].visitor.client_certificate.chain: unknown key (the keys here are headers)",
+    ]),
+    (BEFORE_ROUTES, "    policies: [{kind: client-certificate, trust: [ca.pem]}]\n§",
+        &["9:16 hosts[0].policies[0]: nothing tells this host of its visitors' certificates, so that everybody is refused (write client_certificate: {headers: rfc9440} in its `visitor`, or cf-cert or cf-client-cert: whichever Cloudflare sends)"]),
+    (BEFORE_ROUTES, "    visitor: {client_certificate: null}\n    policies: [{kind: client-certificate, subjects: [\"CN=a\"], mode: observe}]\n§",
+        &["10:16 hosts[0].policies[0]: nothing tells this host of its visitors' certificates, so that everybody is refused (write client_certificate: {headers: rfc9440} in its `visitor`, or cf-cert or cf-client-cert: whichever Cloudflare sends)"]),
+    (BEFORE_ROUTES, "    visitor: {client_certificate: {headers: rfc9440}}\n    policies: [{kind: client-certificate}]\n§",
+        &["10:16 hosts[0].policies[0]: a certificate by itself is no identity: Cloudflare's accounts share a client CA (give trust, subjects or fingerprints an entry)"]),
+    (BEFORE_ROUTES, "    visitor: {client_certificate: {headers: rfc9440}}\n    policies: [{kind: client-certificate, trust: [], subjects: [], fingerprints: []}]\n§",
+        &["10:16 hosts[0].policies[0]: a certificate by itself is no identity: Cloudflare's accounts share a client CA (give trust, subjects or fingerprints an entry)"]),
+    (BEFORE_ROUTES, "    visitor: {client_certificate: {headers: rfc9440}}\n    policies: [{kind: client-certificate, trust: , subjects: ~, fingerprints: abc}]\n§", &[
+        "10:48 hosts[0].policies[0].trust: expected a list, found nothing",
+        "10:62 hosts[0].policies[0].subjects: expected a list, found nothing",
+        "10:79 hosts[0].policies[0].fingerprints: expected a list, found `abc`",
+    ]),
+    (BEFORE_ROUTES, "    visitor: {client_certificate: {headers: rfc9440}}\n    policies: [{kind: client-certificate, trust: [nowhere.pem, cloudflare, shop.key], subjects: [alice, \"CNN=a\"], fingerprints: [abc]}]\n§", &[
+        "10:51 hosts[0].policies[0].trust[0]: cannot read `nowhere.pem`: No such file or directory (os error 2)",
+        "10:64 hosts[0].policies[0].trust[1]: Cloudflare's origin-pull CA certifies the edge, and no visitor (name the PEM file of the CA that your visitors' certificates are from)",
+        "10:76 hosts[0].policies[0].trust[2]: `shop.key`: no certificate in PEM form: the text has no CERTIFICATE section",
+        "10:98 hosts[0].policies[0].subjects[0]: `alice` is not a distinguished name (RFC 4514) (write \"CN=alice\", or the whole subject as `openssl x509 -noout -subject -nameopt RFC2253` shows it)",
+        "10:105 hosts[0].policies[0].subjects[1]: `CNN` is not a type of attribute; there are CN, O, OU, L, ST, C, STREET, DC, UID, SN, GN, title, serialNumber, emailAddress, or its object identifier in dots (write \"CN=alice\", or the whole subject as `openssl x509 -noout -subject -nameopt RFC2253` shows it)",
+        "10:130 hosts[0].policies[0].fingerprints[0]: `abc` is not a SHA-256 in hexadecimal (64 digits, with or without colons between the pairs) (openssl x509 -noout -fingerprint -sha256 -in client.pem)",
+    ]),
+    (BEFORE_ROUTES, "    visitor: {client_certificate: {headers: rfc9440}}\n    policies: [{kind: client-certificate, trust: [ca-old.pem]}]\n§",
+        &["10:50 hosts[0].policies[0].trust: no CA of the list is in force: CN=old …"]),
+    (BEFORE_ROUTES, "    visitor: {client_certificate: {headers: rfc9440}}\n    policies: [{kind: client-certificate, trust: [ca.pem], issuers: []}]\n§",
+        &["10:60 hosts[0].policies[0].issuers: unknown key (the keys here are kind, name, mode, trust, subjects, fingerprints)"]),
+    (BEFORE_ROUTES, "    visitor: {client_certificate: {headers: cf-cert}}\n    policies: [{kind: client-certificate, trust: [ca.pem], subjects: [\"CN=a\"]}]\n§",
+        &["10:43 hosts[0].policies[0].trust: the fields of cf-cert describe a certificate and do not hold it: no chain can be checked (list `fingerprints` instead, or have Cloudflare send the fields of rfc9440)"]),
+    (BEFORE_ROUTES, "    visitor: {client_certificate: {headers: cf-client-cert}}\n    policies: [{kind: client-certificate, subjects: [\"CN=a\"]}]\n§",
+        &["10:53 hosts[0].policies[0].subjects: the fields of cf-client-cert do not say that Cloudflare verified a certificate: anybody can make one with this subject (name your CA in `trust`, or list `fingerprints`)"]),
+    ("    routes:\n      - {name: all, upstream: shop}\n", "    routes:\n      - {name: all, upstream: shop, policies: [{kind: client-certificate, trust: [ca.pem]}]}\n",
+        &["10:48 hosts[0].routes[0].policies[0]: nothing tells this host of its visitors' certificates, so that everybody is refused (write client_certificate: {headers: rfc9440} in its `visitor`, or cf-cert or cf-client-cert: whichever Cloudflare sends)"]),
+    // What the visitor's key should have said is not known: nothing is said of the policy.
+    (BEFORE_ROUTES, "    visitor: {client_certificate: {headers: cf}}\n    policies: [{kind: client-certificate, subjects: [\"CN=a\"]}]\n§",
+        &["9:45 hosts[0].visitor.client_certificate.headers: expected rfc9440, cf-cert or cf-client-cert, found `cf`"]),
 ];
 
 /// Routes.
@@ -632,6 +676,11 @@ fn every_mistake_in_hosts_is_named() {
 #[test]
 fn every_mistake_in_policies_is_named() {
     check(POLICIES);
+}
+
+#[test]
+fn every_mistake_about_visitors_certificates_is_named() {
+    check(CERTIFICATES);
 }
 
 #[test]

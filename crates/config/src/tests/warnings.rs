@@ -117,3 +117,22 @@ fn an_old_list_beside_a_new_one() {
         assert_eq!(load("test.yaml", &text, &village).unwrap().warnings, []);
     }
 }
+
+/// Whoever asks the shared CA for a certificate chooses its subject.
+#[test]
+fn subjects_that_anybody_may_have() {
+    let keys = |headers: &str, policy: &str| {
+        let policy = format!("{{kind: client-certificate, subjects: [\"CN=alice\"]{policy}}}");
+        let visitor = format!("    visitor: {{client_certificate: {{headers: {headers}}}}}\n");
+        with(MINIMAL, "    routes:", &format!("{visitor}    policies: [{policy}]\n    routes:"))
+    };
+    let expected = [("10:53 hosts[0].policies[0].subjects", "others may have a certificate with this subject")];
+    let fingerprint = format!(", fingerprints: [{}]", "ab".repeat(32));
+    for headers in ["rfc9440", "cf-cert"] {
+        check(&keys(headers, ""), &expected);
+        check(&keys(headers, &fingerprint), &[]);
+    }
+    check(&keys("rfc9440", ", trust: [ca.pem]"), &[]);
+    check(&keys("cf-client-cert", ", trust: [ca.pem]"), &[]);
+    check(&keys("cf-client-cert", &fingerprint), &[]);
+}

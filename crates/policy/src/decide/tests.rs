@@ -1,7 +1,8 @@
-//! Tables for the decision: which host, what refuses first, whose proof counts, who the visitor is, what is done.
+//! Tables for the decision: which host, what refuses first, whose proof counts, who the visitor is, what certificate it has, what is done.
 
 mod actions;
 mod authorities;
+mod certificates;
 mod laws;
 mod order;
 mod proofs;

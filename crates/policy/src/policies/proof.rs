@@ -46,14 +46,16 @@ mod tests {
     use super::*;
     use crate::testing::Arrival;
     use crate::visitor::Visitor;
+    use crate::visitor_certificate::CertificateClaim;
 
     #[test]
     fn a_connection_proves_the_level_or_more() {
         let levels = [TrustLevel::None, TrustLevel::Network, TrustLevel::Edge, TrustLevel::Account];
         let (arrival, visitor) = (Arrival::good(), Visitor { address: [192, 0, 2, 1].into(), country: None });
+        let certificate = CertificateClaim::new(None, &arrival.headers);
         for (rank, least) in levels.into_iter().enumerate() {
             for (proved, trust) in levels.into_iter().enumerate() {
-                let asked = Asked { facts: &arrival.facts(), visitor: &visitor, trust };
+                let asked = Asked { facts: &arrival.facts(), visitor: &visitor, trust, certificate: &certificate };
                 let expected = if proved >= rank { Ok(()) } else { Err(Reason::ProofTooWeak) };
                 assert_eq!(Proof::new(least).judge(&asked), expected, "{trust:?} for {least:?}");
             }

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::networks::Networks;
-use crate::policies::{ClientNetworks, Countries, Workers};
+use crate::policies::{ClientCertificate, ClientNetworks, Countries, Workers};
 use crate::testing::cases;
 use crate::visitor::Missing;
+use crate::visitor_certificate::CertificateFields;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -21,6 +22,9 @@ fn some_policy() -> impl Strategy<Value = Arc<dyn crate::policies::Policy>> {
             .prop_map(|(allow, deny)| Arc::new(Countries::new(allow, deny)) as _),
         vec(select(vec!["example.com", "example.net"]), 0..2)
             .prop_map(|zones| Arc::new(Workers::new(zones.into_iter().map(Into::into).collect())) as _),
+        select(vec!["CN=alice", "CN=bob"]).prop_map(|subject| {
+            Arc::new(ClientCertificate::new(None, vec![subject.parse().unwrap()], vec![]).unwrap()) as _
+        }),
     ]
 }
 
@@ -39,13 +43,24 @@ fn some_arrival() -> impl Strategy<Value = Arrival> {
     let method = select(vec!["GET", "POST"]);
     let visitor = select(vec![None, Some(VISITOR), Some("2001:db8::7"), Some("198.51.100.9"), Some("nobody")]);
     let worker = select(vec![None, None, Some("example.com"), Some("example.net"), Some("a b")]);
-    let told = (visitor, worker, select(vec![None, Some("DE"), Some("FR"), Some("T1"), Some("de")]));
-    (source, host, target, method, told).prop_map(|(source, host, target, method, (visitor, worker, country))| {
+    let subject = select(vec![None, Some("CN=alice"), Some("CN=bob")]);
+    let country = select(vec![None, Some("DE"), Some("FR"), Some("T1"), Some("de")]);
+    let asked = (source, host, target, method, visitor, worker, subject, country);
+    asked.prop_map(|(source, host, target, method, visitor, worker, subject, country)| {
         let arrival = Arrival::bare().admitted_as(source).with("host", host).asks(method, target);
-        [("cf-connecting-ip", visitor), ("cf-worker", worker), ("cf-ipcountry", country)]
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
-            .fold(arrival, |arrival, (name, value)| arrival.with(name, value))
+        [
+            ("cf-connecting-ip", visitor),
+            ("cf-worker", worker),
+            ("cf-ipcountry", country),
+            ("cf-cert-subject-dn-rfc2253", subject),
+            ("cf-cert-presented", subject.map(|_| "true")),
+            ("cf-cert-verified", Some("true")),
+            ("cf-cert-revoked", Some("false")),
+            ("cf-cert-sha256", Some("00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff")),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .fold(arrival, |arrival, (name, value)| arrival.with(name, value))
     })
 }
 
@@ -55,6 +70,7 @@ fn shop_with(missing: Missing, of_host: &[Attached], of_routes: &[Attached]) -> 
     let routes = vec![on(Route { methods: Some(vec![http::Method::GET]), ..route("/a") }), on(route("/"))];
     let mut host = Host { policies: of_host.to_vec(), routes, ..shop() };
     host.visitor.missing = missing;
+    host.visitor.client_certificate = Some(CertificateFields::CfCert);
     rules(vec![host])
 }
 

@@ -6,7 +6,7 @@ use http::HeaderName;
 
 fn reading(address_header: &'static str, missing: Missing) -> Rules {
     let address_header = HeaderName::from_static(address_header);
-    rules(vec![Host { visitor: VisitorRule { address_header, missing }, ..shop() }])
+    rules(vec![Host { visitor: VisitorRule { address_header, missing, client_certificate: None }, ..shop() }])
 }
 
 fn visitor(arrival: &Arrival, rules: &Rules) -> Result<String, Reason> {
