@@ -163,7 +163,7 @@ impl Rules {
         framing::check(facts)?;
         let authority = Authority::of(request)?;
         let target = Target::parse(request.target)?;
-        headers::check_connection(request.headers)?;
+        headers::check_connection(request.headers, self.hosts.secrets())?;
         headers::check_loop(request.headers)?;
 
         let index = self.host_for(facts.connection, &authority.name)?;
@@ -199,7 +199,10 @@ impl Rules {
 
         let identity = ruling.findings.identity.as_ref();
         let known = Known { facts, visitor: &visitor, trust: ruling.trust, identity };
-        let action = action_of(host, route, &target, &authority, &known, certificate, believed);
+        let mut action = action_of(host, route, &target, &authority, &known, certificate, believed);
+        if let Action::Forward { edits, .. } = &mut action {
+            self.hosts.secrets().withhold(request.headers, edits);
+        }
         let response_edits = host.response_headers.fill(&known);
         Ok(Permit { action, response_edits, body_bytes: host.request.body_bytes })
     }

@@ -102,6 +102,18 @@ reasons! {
     NetworkDenied = "network_denied" => FORBIDDEN,
     /// Policy `client-networks`: the visitor's address is not in `allow`.
     NetworkUnlisted = "network_unlisted" => FORBIDDEN,
+    /// Policy `countries`: the visitor's country is in `deny`.
+    CountryDenied = "country_denied" => FORBIDDEN,
+    /// Policy `countries`: the visitor's country is not in `allow`.
+    CountryUnlisted = "country_unlisted" => FORBIDDEN,
+    /// Policy `countries`: there is an `allow`, or `deny` has XX, and nobody who is believed said where the visitor is.
+    CountryUnknown = "country_unknown" => FORBIDDEN,
+    /// Policy `edge-secret`: the header with the secret is not there.
+    SecretMissing = "secret_missing" => FORBIDDEN,
+    /// Policy `edge-secret`: the header is there and holds none of the values.
+    SecretWrong = "secret_wrong" => FORBIDDEN,
+    /// Policy `edge-secret`: the header is there more than once.
+    SecretRepeated = "secret_repeated" => FORBIDDEN,
     /// Policy `proof`: the connection proves less to this host than is demanded.
     ProofTooWeak = "proof_too_weak" => FORBIDDEN,
     /// Policy `workers`: the request comes from a Worker of a zone that is not listed.

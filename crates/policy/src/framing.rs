@@ -5,7 +5,7 @@
 
 use crate::denial::Reason;
 use crate::facts::Facts;
-use crate::headers::is_folded;
+use crate::headers::is_spelling_of;
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, Method};
 
@@ -42,8 +42,8 @@ fn check_fields(headers: &HeaderMap) -> Result<(), Reason> {
 /// Whether somebody may take a field for one that frames (`content_length`, which CGI folds into it).
 fn poses(name: &str) -> bool {
     match name.len() {
-        14 => is_folded(name, "content-length"),
-        17 => name != "transfer-encoding" && is_folded(name, "transfer-encoding"),
+        14 => is_spelling_of(name, "content-length"),
+        17 => name != "transfer-encoding" && is_spelling_of(name, "transfer-encoding"),
         _ => false,
     }
 }

@@ -11,6 +11,7 @@ pub use sent::{SENT, Sent, feature_of, passes};
 use crate::access::Identity;
 use crate::denial::Reason;
 use crate::policies::ASSERTION;
+use crate::secrets::SecretNames;
 use crate::template::{Known, Template};
 use crate::visitor::VisitorRule;
 use http::header::{CONNECTION, COOKIE, FORWARDED, HOST, VIA};
@@ -126,14 +127,23 @@ enum Fold {
     Whole,
 }
 
-/// Whether CGI folds `name` into `own`, which is in lowercase with `-` alone.
-pub(crate) fn is_folded(name: &str, own: &str) -> bool {
-    name.len() == own.len() && folds_to(name, own) == Fold::Whole
+/// What CGI makes of a byte of a name, with `-` for its `_`.
+fn fold(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
+}
+
+/// A name as applications may fold it: lowercase, with `-` for every byte that is not a letter or digit.
+pub(crate) fn folded(name: &str) -> String {
+    name.bytes().map(fold).map(char::from).collect()
+}
+
+/// Whether a name is a spelling of the one that was folded.
+pub(crate) fn is_spelling_of(name: &str, folded: &str) -> bool {
+    name.len() == folded.len() && folds_to(name, folded) == Fold::Whole
 }
 
 /// Whether `name`, folded as CGI folds it, starts with or is `owned`.
 fn folds_to(name: &str, owned: &str) -> Fold {
-    let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
     if name.len() < owned.len() || !name.bytes().zip(owned.bytes()).all(|(given, own)| fold(given) == own) {
         return Fold::No;
     }
@@ -231,17 +241,18 @@ fn joined_cookie(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// Refuses a `Connection` field that would have an identity removed on the way (RFC 9110 section 7.6.1 lets it name any field),
-/// that names something else than fields, or too many.
+/// that names a secret's field, something else than fields, or too many.
 ///
 /// # Errors
 /// [`Reason::HopByHopIdentity`].
-pub fn check_connection(headers: &HeaderMap) -> Result<(), Reason> {
+pub fn check_connection(headers: &HeaderMap, secrets: &SecretNames) -> Result<(), Reason> {
     let fields = headers.get_all(CONNECTION).iter();
     let names = fields.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
     for (count, name) in names.filter(|name| !name.is_empty()).enumerate() {
         let name =
             std::str::from_utf8(name).ok().filter(|name| name.bytes().all(is_token)).ok_or(Reason::HopByHopIdentity)?;
-        let protected = is_owned(name) || NEVER_HOP_BY_HOP.iter().any(|field| name.eq_ignore_ascii_case(field));
+        let needed = NEVER_HOP_BY_HOP.iter().any(|field| name.eq_ignore_ascii_case(field));
+        let protected = needed || is_owned(name) || secrets.contains(name);
         if protected || count >= MOST_NOMINATIONS {
             return Err(Reason::HopByHopIdentity);
         }

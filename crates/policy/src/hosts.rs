@@ -5,7 +5,9 @@ use crate::origin_pull::OriginPull;
 use crate::policies::{Attached, Mode};
 use crate::request::RequestLimits;
 use crate::routes::Route;
+use crate::secrets::SecretNames;
 use crate::visitor::VisitorRule;
+use http::HeaderName;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -127,6 +129,11 @@ impl Host {
     pub fn observing(&self) -> impl Iterator<Item = &str> {
         self.attached().filter(|attached| attached.mode == Mode::Observe).map(|attached| &*attached.label)
     }
+
+    /// The fields in which requests bring secrets to its policies and those of its routes.
+    pub fn secret_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        self.attached().filter_map(|attached| attached.policy.secret_header())
+    }
 }
 
 /// Index of a host in its [`HostTable`].
@@ -140,6 +147,7 @@ pub struct HostTable {
     /// By suffix, which starts with a dot.
     wildcard: HashMap<String, HostIndex>,
     default: Option<HostIndex>,
+    secrets: SecretNames,
 }
 
 /// Two hosts that cannot stand beside each other.
@@ -184,6 +192,7 @@ impl HostTable {
                 return Err(HostConflict::TwoDefaults(hosts[before].name.clone(), host.name.clone()));
             }
         }
+        table.secrets = SecretNames::new(hosts.iter().flat_map(Host::secret_headers));
         table.hosts = hosts;
         Ok(table)
     }
@@ -202,6 +211,12 @@ impl HostTable {
     #[must_use]
     pub fn default_host(&self) -> Option<HostIndex> {
         self.default
+    }
+
+    /// The names under which requests bring secrets to any of the hosts.
+    #[must_use]
+    pub fn secrets(&self) -> &SecretNames {
+        &self.secrets
     }
 
     /// The host at an index.

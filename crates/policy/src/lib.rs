@@ -27,6 +27,7 @@ pub mod ranges;
 pub mod request;
 pub mod response;
 pub mod routes;
+pub mod secrets;
 pub mod target;
 pub mod template;
 #[cfg(test)]

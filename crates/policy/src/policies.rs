@@ -1,13 +1,14 @@
 //! What a policy is, and the register of all kinds.
 //!
-//! Adding a kind touches four places: its file here, its line in the register below, its variant in the configuration, its
-//! example in `conf/`. CONTRIBUTING.md walks through it.
+//! Adding a kind touches six places: its reasons, its file here, its line in the register below, its variant in the configuration, its
+//! example in `conf/`, its page in `docs/policies/`. CONTRIBUTING.md walks through it.
 
 use crate::access::{AccessKeys, Identity, KeyFeed, Team};
 use crate::denial::Reason;
 use crate::facts::{Facts, TrustLevel};
 use crate::visitor::Visitor;
 use crate::visitor_certificate::CertificateClaim;
+use http::HeaderName;
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,6 +30,8 @@ register! {
     access::Access = "access",
     client_certificate::ClientCertificate = "client-certificate",
     client_networks::ClientNetworks = "client-networks",
+    countries::Countries = "countries",
+    edge_secret::EdgeSecret = "edge-secret",
     proof::Proof = "proof",
     workers::Workers = "workers",
 }
@@ -87,6 +90,11 @@ pub trait Policy: fmt::Debug + Send + Sync {
 
     /// The keys that have to be fetched for this policy, where it needs some.
     fn key_feed(&self) -> Option<&KeyFeed> {
+        None
+    }
+
+    /// The field in which requests bring a secret to this policy, if it wants one: no upstream gets it, whatever the host of a request.
+    fn secret_header(&self) -> Option<&HeaderName> {
         None
     }
 }

@@ -10,7 +10,7 @@ use crate::hosts::{Host, HostName, HostTable};
 use crate::origin_pull::{self, Anchor, OriginPull, Trust, Verdict};
 use crate::policies::{Asked, Attached, Mode, Policy};
 use crate::routes::{Route, RouteAction};
-use crate::visitor::{Visitor, VisitorRule};
+use crate::visitor::{Visitor, VisitorRule, country};
 use crate::visitor_certificate::{CertificateClaim, CertificateFields};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -239,7 +239,7 @@ pub(crate) fn attached(label: &str, mode: Mode, policy: impl Policy + 'static) -
     Attached { label: label.into(), mode, policy: Arc::new(policy) }
 }
 
-/// The answer of one policy to an arrival of a visitor.
+/// The answer of one policy to an arrival of a visitor from an address, whose country is what the arrival's fields say.
 pub(crate) fn judged(policy: &impl Policy, arrival: &Arrival, visitor: &str) -> Result<(), Reason> {
     judged_with(policy, arrival, visitor, None)
 }
@@ -251,7 +251,7 @@ pub(crate) fn judged_with(
     visitor: &str,
     fields: Option<CertificateFields>,
 ) -> Result<(), Reason> {
-    let visitor = Visitor { address: visitor.parse().unwrap(), country: None };
+    let visitor = Visitor { address: visitor.parse().unwrap(), country: country(&arrival.headers) };
     let (access_keys, facts) = (&Default::default(), &arrival.facts());
     let certificate = &CertificateClaim::new(fields, &arrival.headers);
     policy.judge(&Asked { facts, visitor: &visitor, trust: TrustLevel::Network, access_keys, certificate })

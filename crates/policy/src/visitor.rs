@@ -108,12 +108,19 @@ fn unmasked(told: IpAddr, headers: &HeaderMap) -> IpAddr {
 pub fn country(headers: &HeaderMap) -> Option<[u8; 2]> {
     let mut values = headers.get_all("cf-ipcountry").iter();
     let (value, None) = (values.next()?, values.next()) else { return None };
-    value.as_bytes().try_into().ok().filter(|code: &[u8; 2]| is_country(code))
+    country_code(value.as_bytes())
 }
 
-/// Whether this is a country's code as Cloudflare writes it: two capitals or digits.
-pub(crate) fn is_country(code: &[u8]) -> bool {
-    code.len() == 2 && code.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+/// The code of a country, as Cloudflare writes it: two capitals or digits.
+#[must_use]
+pub fn country_code(text: &[u8]) -> Option<[u8; 2]> {
+    let code: [u8; 2] = text.try_into().ok()?;
+    code.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()).then_some(code)
+}
+
+/// Whether this is one.
+pub(crate) fn is_country(text: &[u8]) -> bool {
+    country_code(text).is_some()
 }
 
 #[cfg(test)]

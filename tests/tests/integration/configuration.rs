@@ -2,10 +2,28 @@
 
 use pullgate_tests::pki::Authority;
 use pullgate_tests::stage::{Props, Recipe, refusal, start};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Puts throw-away certificates and secrets into a folder, under the names that configurations of ours use.
+fn furnish(folder: &Path) {
+    let (certs, secrets) = (folder.join("certs"), folder.join("secrets"));
+    std::fs::create_dir_all(&certs).unwrap();
+    std::fs::create_dir_all(&secrets).unwrap();
+    let authority = Authority::new("server CA");
+    let shop = authority.leaf().dns(&["shop.example.com", "*.shop.example.com"]).usage_server().issue();
+    shop.write(&certs, "shop");
+    authority.leaf().dns(&["blog.example.com"]).usage_server().issue().write(&certs, "blog");
+    for ca in ["origin-pull-ca", "client-ca"] {
+        Authority::new(ca).write(&certs, ca);
+    }
+    for name in ["edge-a", "edge-b"] {
+        std::fs::write(secrets.join(name), format!("{name}-0123456789abcdef\n")).unwrap();
+    }
 }
 
 /// Copies `conf/` beside throw-away certificates of the names that it uses.
@@ -14,17 +32,7 @@ fn with_certificates() -> (tempfile::TempDir, Vec<PathBuf>) {
     let mut files = Vec::new();
     for part in ["", "examples"] {
         let target = folder.path().join(part);
-        std::fs::create_dir_all(target.join("certs")).unwrap();
-        let authority = Authority::new("server CA");
-        authority
-            .leaf()
-            .dns(&["shop.example.com", "*.shop.example.com"])
-            .usage_server()
-            .issue()
-            .write(&target.join("certs"), "shop");
-        authority.leaf().dns(&["blog.example.com"]).usage_server().issue().write(&target.join("certs"), "blog");
-        Authority::new("origin-pull CA").write(&target.join("certs"), "origin-pull-ca");
-        Authority::new("client CA").write(&target.join("certs"), "client-ca");
+        furnish(&target);
         for entry in std::fs::read_dir(root().join("conf").join(part)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "yaml") {
@@ -44,6 +52,57 @@ fn every_file_in_conf_loads_without_a_warning() {
     for file in files {
         let loaded = pullgate::load(&file).unwrap_or_else(|error| panic!("{error}"));
         assert!(loaded.warnings.list().is_empty(), "{}", loaded.warnings);
+    }
+}
+
+/// The pages of `docs/policies/`, by the name of the file without its extension.
+fn policy_pages() -> BTreeMap<String, String> {
+    let files = std::fs::read_dir(root().join("docs/policies")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = files.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let page = |path: PathBuf| {
+        (path.file_stem().unwrap().to_str().unwrap().to_owned(), std::fs::read_to_string(&path).unwrap())
+    };
+    pages.map(page).collect()
+}
+
+/// The fenced blocks of a page that begin with this line.
+fn blocks<'a>(page: &'a str, fence: &str) -> Vec<&'a str> {
+    let opening = format!("\n{fence}\n");
+    page.split(&opening).skip(1).map(|rest| rest.split_once("\n```").expect("a block that ends").0).collect()
+}
+
+/// A configuration whose one host has these policies, and what a page shows of the host's other keys.
+fn with_policies(host: &str, policies: &str) -> String {
+    let indented = |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();
+    let hosts = "hosts:
+  - name: shop
+    hostnames: [shop.example.com]
+    certificate: {chain: certs/shop.pem, key: certs/shop.key}
+    origin_pull: {mode: require, trust: [certs/origin-pull-ca.pem]}
+    routes: [{name: all, upstream: shop}]
+";
+    let (listeners, upstreams) = (Recipe::default().listeners, "upstreams:\n  shop: {servers: ['127.0.0.1:9000']}\n");
+    format!("version: 1\n{listeners}{hosts}{}{}{upstreams}", indented(host), indented(policies))
+}
+
+#[test]
+fn every_example_of_a_policy_loads_without_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    furnish(folder.path());
+    let file = folder.path().join("pullgate.yaml");
+    for (name, page) in policy_pages() {
+        let host = blocks(&page, "```yaml visitor").concat();
+        let examples = blocks(&page, "```yaml");
+        assert!(!examples.is_empty(), "docs/policies/{name}.md has no example");
+        for example in examples {
+            assert!(example.starts_with("policies:\n"), "docs/policies/{name}.md: {example}");
+            std::fs::write(&file, with_policies(&host, example)).unwrap();
+            let loaded = pullgate::load(&file).unwrap_or_else(|error| panic!("docs/policies/{name}.md: {error}"));
+            assert!(loaded.warnings.list().is_empty(), "docs/policies/{name}.md: {}", loaded.warnings);
+            let policies = &loaded.config.hosts[0].rule.policies;
+            let kind = format!("kind: {name}");
+            assert!(!policies.is_empty() && (name == "README" || example.contains(&kind)), "{name}: {example}");
+        }
     }
 }
 

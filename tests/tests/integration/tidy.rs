@@ -187,8 +187,9 @@ fn names_in_the_architecture_exist() {
     let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     for word in text.split(|letter: char| letter.is_whitespace() || "`()[],;:".contains(letter)) {
         let path = word.trim_end_matches('.');
-        let is_path =
-            ["crates/", "tests/", "benches/", "fuzz/", "conf/", "docker/"].iter().any(|start| path.starts_with(start));
+        let is_path = ["crates/", "tests/", "benches/", "fuzz/", "conf/", "docs/", "docker/"]
+            .iter()
+            .any(|start| path.starts_with(start));
         if is_path && !path.contains('*') && !path.contains('{') {
             assert!(root().join(path).exists(), "ARCHITECTURE.md names {path}");
         }
@@ -211,6 +212,38 @@ fn the_fuzz_targets_are_built_with_the_locked_versions() {
             "fuzz/Cargo.lock has {name} {version}, Cargo.lock has not. `cp Cargo.lock fuzz/` and \
              `cargo metadata --manifest-path fuzz/Cargo.toml` keep what fits and add what the targets need"
         );
+    }
+}
+
+/// Each kind of policy has a page, which the overview names, and on it every reason that the kind refuses with, with its status.
+#[test]
+fn every_policy_kind_has_a_page_with_its_reasons() {
+    let read =
+        |path: &str| std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let overview = read("docs/policies/README.md");
+    let code = files(&root().join("crates/policy/src/policies"), "rs");
+    for kind in pullgate_policy::policies::KINDS {
+        let (page, stem) = (read(&format!("docs/policies/{kind}.md")), kind.replace('-', "_"));
+        assert!(overview.contains(&format!("({kind}.md)")), "docs/policies/README.md leads to no page of {kind}");
+        // The kind's own file, and what it has been divided into.
+        let own = code.iter().filter(|(path, _)| {
+            path.file_stem().is_some_and(|name| *name == *stem)
+                || path.parent().is_some_and(|folder| folder.ends_with(&stem))
+        });
+        let text: String = own.map(|(path, text)| production(path, text)).collect();
+        let named = |reason: &pullgate_policy::Reason| {
+            text.split(&format!("Reason::{reason:?}")).skip(1).any(|rest| !rest.starts_with(char::is_alphanumeric))
+        };
+        let reasons: Vec<_> = pullgate_policy::Reason::ALL.iter().filter(|reason| named(reason)).collect();
+        assert!(!reasons.is_empty(), "{kind} refuses nothing");
+        for reason in reasons {
+            let row = page.lines().find(|line| line.starts_with(&format!("| `{reason}` |")));
+            let status = format!("| {} |", reason.status().as_u16());
+            assert!(
+                row.is_some_and(|row| row.contains(&status)),
+                "docs/policies/{kind}.md has no row `{reason}` {status}"
+            );
+        }
     }
 }
 

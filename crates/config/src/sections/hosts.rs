@@ -2,6 +2,7 @@
 
 use super::listeners::{Exposure, Shown};
 use super::origin_pull::{self, Trusts};
+use super::policies::edge_secret::Headers;
 use super::upstreams::Names;
 use super::{certificate, headers, label, policies, request, routes, visitor};
 use crate::entry::{Entry, Unique};
@@ -19,6 +20,7 @@ struct Neighbours<'a> {
     hostnames: Unique,
     defaults: Unique,
     trusts: Trusts,
+    named_headers: Headers<'a>,
 }
 
 pub(super) fn read(list: &Entry<'_>, exposure: &Exposure, upstreams: &Names) -> Read<Vec<Host>> {
@@ -29,11 +31,13 @@ pub(super) fn read(list: &Entry<'_>, exposure: &Exposure, upstreams: &Names) -> 
         hostnames: Unique::new("the hostname"),
         defaults: Unique::new("the key"),
         trusts: Trusts::new(),
+        named_headers: Headers::default(),
     };
-    list.full_list("at least one host", |entry| entry.section(|section| host(section, &mut neighbours)))
+    let hosts = list.full_list("at least one host", |entry| entry.section(|section| host(section, &mut neighbours)));
+    neighbours.named_headers.check().and(hosts)
 }
 
-fn host(section: &mut Section<'_>, neighbours: &mut Neighbours<'_>) -> Read<Host> {
+fn host<'a: 'b, 'b>(section: &mut Section<'a>, neighbours: &mut Neighbours<'b>) -> Read<Host> {
     let name = section.required("name", |entry| name(entry, &mut neighbours.names));
     let hostnames = section.required("hostnames", |list| hostnames(list, &mut neighbours.hostnames));
     let default = section.or("default", false, |entry| default(entry, &mut neighbours.defaults));
@@ -44,8 +48,14 @@ fn host(section: &mut Section<'_>, neighbours: &mut Neighbours<'_>) -> Read<Host
     let certificates = certificate::read(section, shown);
     let origin_pull = section
         .required("origin_pull", |entry| entry.section(|section| origin_pull::read(section, &mut neighbours.trusts)));
-    let visitor = section.subsection("visitor", visitor::read);
-    let headers = section.subsection("headers", |section| headers::read(section, &[]));
+    let visitor = section.subsection("visitor", |section| {
+        neighbours.named_headers.read_by(section);
+        visitor::read(section)
+    });
+    let headers = section.subsection("headers", |section| {
+        neighbours.named_headers.set_by(section);
+        headers::read(section, &[])
+    });
     let response_headers = section.subsection("response_headers", |section| headers::read(section, &headers::TELLTALE));
     let mut labels = Unique::new("the policy label");
     let rule = visitor.as_ref().ok();
@@ -53,6 +63,8 @@ fn host(section: &mut Section<'_>, neighbours: &mut Neighbours<'_>) -> Read<Host
     let request = section.subsection("request", request::read);
     let methods = request.as_ref().ok().map(|request| request.methods.as_slice());
     let routes = section.required("routes", |list| routes::read(list, neighbours.upstreams, &labels, methods, rule));
+    neighbours.named_headers.brought_to(policies.iter().flatten());
+    neighbours.named_headers.brought_to(routes.iter().flatten().flat_map(|route| &route.policies));
     let rule = policy::Host {
         name: name?,
         hostnames: hostnames?,

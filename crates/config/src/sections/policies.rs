@@ -3,6 +3,7 @@
 //! A new kind is a variant of [`Kind`], its arm in [`rule`] and the reader of its keys.
 
 mod access;
+pub(super) mod edge_secret;
 
 use super::{client_certificate, label, networks};
 use crate::entry::{Entry, Unique};
@@ -11,7 +12,8 @@ use crate::section::{NOT_YET, Section};
 use pullgate_policy::Networks;
 use pullgate_policy::decide::ORIGIN_PULL;
 use pullgate_policy::hosts::normal_name;
-use pullgate_policy::policies::{Attached, ClientNetworks, Mode, Policy, Proof, Workers};
+use pullgate_policy::policies::{Attached, ClientNetworks, Countries, Mode, Policy, Proof, Workers};
+use pullgate_policy::visitor::country_code;
 use pullgate_policy::{TrustLevel, VisitorRule};
 use std::sync::Arc;
 
@@ -22,12 +24,14 @@ enum Kind {
     Access,
     ClientCertificate,
     ClientNetworks,
+    Countries,
+    EdgeSecret,
     Proof,
     Workers,
 }
 
 /// Kinds that the reference describes and this version does not have.
-const LATER: [&str; 5] = ["edge-secret", "countries", "rate-limit", "expression", "forward-auth"];
+const LATER: [&str; 3] = ["rate-limit", "expression", "forward-auth"];
 
 /// `visitor` is the rule of the host, none where that could not be read.
 fn rule(kind: Kind, section: &mut Section<'_>, visitor: Option<&VisitorRule>) -> Read<Arc<dyn Policy>> {
@@ -35,6 +39,8 @@ fn rule(kind: Kind, section: &mut Section<'_>, visitor: Option<&VisitorRule>) ->
         Kind::Access => access::read(section),
         Kind::ClientCertificate => client_certificate::policy(section, visitor),
         Kind::ClientNetworks => client_networks(section),
+        Kind::Countries => countries(section),
+        Kind::EdgeSecret => edge_secret::read(section),
         Kind::Proof => proof(section),
         Kind::Workers => workers(section),
     }
@@ -50,6 +56,38 @@ fn client_networks(section: &mut Section<'_>) -> Read<Arc<dyn Policy>> {
             .wrong(Fault::new("a policy without networks decides nothing").help("give allow or deny a network")));
     }
     Ok(Arc::new(ClientNetworks::new(Networks::new(allow), Networks::new(deny))))
+}
+
+fn countries(section: &mut Section<'_>) -> Read<Arc<dyn Policy>> {
+    let mut codes = Unique::new("the country");
+    let allow = section.or("allow", Vec::new(), |list| list.list(|item| listed_country(item, &mut codes)));
+    let deny = section.or("deny", Vec::new(), |list| list.list(|item| listed_country(item, &mut codes)));
+    let (allow, deny) = (allow?, deny?);
+    if allow.is_empty() && deny.is_empty() {
+        return Err(section
+            .map()
+            .wrong(Fault::new("a policy without countries decides nothing").help("give allow or deny a country")));
+    }
+    Ok(Arc::new(Countries::new(allow, deny)))
+}
+
+/// A country that stands nowhere else in the policy.
+fn listed_country(item: &Entry<'_>, codes: &mut Unique) -> Read<[u8; 2]> {
+    let code = item.written(country)?;
+    codes.claim(item, &String::from_utf8_lossy(&code))?;
+    Ok(code)
+}
+
+fn country(text: &str) -> Result<[u8; 2], Fault> {
+    let capitals = text.to_ascii_uppercase();
+    let meant = match capitals.as_str() {
+        // ISO 3166-1 has the United Kingdom under another code than everybody's; UK would match nobody.
+        "UK" => "GB",
+        other if country_code(other.as_bytes()).is_some() => other,
+        _ => "DE, for instance; XX stands for unknown, T1 for Tor",
+    };
+    let fault = || Fault::new(format!("`{text}` is not a country")).help(format!("write {meant}"));
+    country_code(text.as_bytes()).filter(|code| code != b"UK").ok_or_else(fault)
 }
 
 /// The levels that can be demanded; `none` would demand nothing.

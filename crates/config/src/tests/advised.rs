@@ -28,6 +28,12 @@ fn a_host_whose_only_proof_is_the_shared_certificate() {
     check(&proved("{kind: proof, least: account}"), &[]);
     check(&proved("{kind: proof, least: edge}"), &[("8:5 hosts[0].origin_pull", SHARED)]);
     check(&proved("{kind: proof, least: account, mode: observe}"), &[("8:5 hosts[0].origin_pull", SHARED)]);
+    let secret = |mode: &str| {
+        let policy = format!("{{kind: edge-secret, mode: {mode}, header: X-Edge, values: [{{file: edge-a}}]}}");
+        with(MINIMAL, "upstream: shop", &format!("upstream: shop, policies: [{policy}]"))
+    };
+    check(&secret("enforce"), &[]);
+    check(&secret("observe"), &[("8:5 hosts[0].origin_pull", SHARED)]);
     // What the gateway answers itself reaches nobody.
     check(
         &with(

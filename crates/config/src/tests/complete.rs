@@ -4,7 +4,7 @@ use super::*;
 use crate::model::*;
 use pullgate_policy::hosts::{HostName, HostPattern};
 use pullgate_policy::origin_pull::OriginPull;
-use pullgate_policy::policies::{KINDS, Mode};
+use pullgate_policy::policies::{Countries, KINDS, Mode};
 use pullgate_policy::routes::{PathPattern, RouteAction};
 use pullgate_policy::template::Template;
 use pullgate_policy::visitor::Missing;
@@ -176,6 +176,8 @@ fn policies_keep_their_order_labels_and_modes() {
         ("our-workers", Mode::Observe),
         ("proof", Mode::Enforce),
         ("access", Mode::Enforce),
+        ("countries", Mode::Enforce),
+        ("edge-secret", Mode::Enforce),
         ("client-certificate", Mode::Enforce),
     ];
     assert_eq!(listed(&rule.policies), expected.map(|(label, mode)| (label.to_owned(), mode)));
@@ -196,7 +198,12 @@ fn policies_keep_their_order_labels_and_modes() {
     ] {
         assert!(shown.contains(part), "{shown}");
     }
-    let shown = format!("{:?}", rule.policies[4].policy);
+    // Norway is no boolean.
+    let countries = Countries::new(vec![*b"DE", *b"NO", *b"XX"], vec![*b"T1"]);
+    assert_eq!(format!("{:?}", rule.policies[4].policy), format!("{countries:?}"));
+    let shown = format!("{:?}", rule.policies[5].policy);
+    assert_eq!(shown, r#"EdgeSecret { header: SecretHeader("x-edge-secret"), values: 2 }"#);
+    let shown = format!("{:?}", rule.policies[6].policy);
     assert!(shown.contains("CommonName(\"alice\")") && shown.contains("subject: \"CN=in force\""), "{shown}");
 }
 

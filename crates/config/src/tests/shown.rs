@@ -84,4 +84,10 @@ fn what_a_key_file_holds_is_never_shown() {
     assert!(!format!("{problems}{problems:?}").contains("SECRET-BYTES"));
     let config = right(MINIMAL).config;
     assert!(!format!("{config:?}").contains("key 1"));
+    for (files, problems) in [("{file: edge-a}, {file: edge-b}", 0), ("{file: edge-short}, {file: edge-lines}", 2)] {
+        let policies = format!("    policies: [{{kind: edge-secret, header: X-Edge, values: [{files}]}}]\n    routes:");
+        let loaded = load("test.yaml", &with(MINIMAL, "    routes:", &policies), &Village::default());
+        assert_eq!(loaded.as_ref().err().map_or(0, |problems| problems.list().len()), problems);
+        assert!(!format!("{loaded:?}").contains("SECRET-BYTES"));
+    }
 }

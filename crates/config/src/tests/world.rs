@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
+/// More than a header may carry.
+static LONG: LazyLock<String> = LazyLock::new(|| "SECRET-BYTES".repeat(100));
+
 /// 2026-01-01, in the shared CA's time.
 pub(super) const NOW: u64 = 1_767_225_600;
 
@@ -48,6 +51,13 @@ impl Default for Village {
             ("ranges-empty.txt", ""),
             ("ranges-v4.txt", "173.245.48.0/20\n"),
             ("ranges-private.txt", "10.0.0.0/8\n2400:cb00::/32\n"),
+            ("edge-a", "SECRET-BYTES-of-edge-a\n"),
+            ("edge-b", "SECRET-BYTES-of-edge-b"),
+            ("edge-a-twin", "SECRET-BYTES-of-edge-a\r\n"),
+            ("edge-empty", "\n"),
+            ("edge-short", "SECRET-BYTES"),
+            ("edge-lines", "SECRET-BYTES-of-edge\nSECRET-BYTES\n"),
+            ("edge-long", LONG.as_str()),
         ];
         let text = texts.map(|(name, text)| (name, text.as_bytes().to_vec()));
         let cas = CAS.iter().map(|(name, pem)| (*name, pem.clone()));

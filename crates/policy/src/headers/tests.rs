@@ -262,10 +262,10 @@ fn connection_names_no_field_that_decisions_depend_on() {
             headers.append(CONNECTION, HeaderValue::from_str(value).unwrap());
         }
         let expected = if expected { Ok(()) } else { Err(Reason::HopByHopIdentity) };
-        assert_eq!(check_connection(&headers), expected, "{fields:?}");
+        assert_eq!(check_connection(&headers, &SecretNames::default()), expected, "{fields:?}");
     }
     let headers = HeaderMap::from_iter([(CONNECTION, HeaderValue::from_bytes(b"close, \xff").unwrap())]);
-    assert_eq!(check_connection(&headers), Err(Reason::HopByHopIdentity));
+    assert_eq!(check_connection(&headers, &SecretNames::default()), Err(Reason::HopByHopIdentity));
 }
 
 #[test]

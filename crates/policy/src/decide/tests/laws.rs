@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::networks::Networks;
-use crate::policies::{ClientCertificate, ClientNetworks, Workers};
+use crate::policies::{ClientCertificate, ClientNetworks, Countries, Workers};
 use crate::testing::cases;
 use crate::visitor::Missing;
 use crate::visitor_certificate::CertificateFields;
@@ -18,6 +18,8 @@ fn some_policy() -> impl Strategy<Value = Arc<dyn crate::policies::Policy>> {
         select(Reason::ALL).prop_map(|reason| Arc::new(Says(Err(reason))) as _),
         (networks(), networks())
             .prop_map(move |(allow, deny)| Arc::new(ClientNetworks::new(set(allow), set(deny))) as _),
+        (select(vec![vec![], vec![*b"DE"]]), select(vec![vec![], vec![*b"XX"], vec![*b"DE", *b"T1"]]))
+            .prop_map(|(allow, deny)| Arc::new(Countries::new(allow, deny)) as _),
         vec(select(vec!["example.com", "example.net"]), 0..2)
             .prop_map(|zones| Arc::new(Workers::new(zones.into_iter().map(Into::into).collect())) as _),
         select(vec!["CN=alice", "CN=bob"]).prop_map(|subject| {
@@ -42,12 +44,14 @@ fn some_arrival() -> impl Strategy<Value = Arrival> {
     let visitor = select(vec![None, Some(VISITOR), Some("2001:db8::7"), Some("198.51.100.9"), Some("nobody")]);
     let worker = select(vec![None, None, Some("example.com"), Some("example.net"), Some("a b")]);
     let subject = select(vec![None, Some("CN=alice"), Some("CN=bob")]);
-    let asked = (source, host, target, method, visitor, worker, subject);
-    asked.prop_map(|(source, host, target, method, visitor, worker, subject)| {
+    let country = select(vec![None, Some("DE"), Some("FR"), Some("T1"), Some("de")]);
+    let asked = (source, host, target, method, visitor, worker, subject, country);
+    asked.prop_map(|(source, host, target, method, visitor, worker, subject, country)| {
         let arrival = Arrival::bare().admitted_as(source).with("host", host).asks(method, target);
         [
             ("cf-connecting-ip", visitor),
             ("cf-worker", worker),
+            ("cf-ipcountry", country),
             ("cf-cert-subject-dn-rfc2253", subject),
             ("cf-cert-presented", subject.map(|_| "true")),
             ("cf-cert-verified", Some("true")),
