@@ -10,7 +10,7 @@ use crate::disagreement::Disagreement;
 use crate::facts::{Connection, Facts, Request, Source, TrustLevel};
 use crate::framing;
 use crate::headers::{self, HeaderEdits};
-use crate::hosts::{Host, HostIndex, HostTable, normal_name};
+use crate::hosts::{Host, HostIndex, HostTable, normalised};
 use crate::origin_pull::{Cause, OriginPull, Verdict};
 use crate::policies::{Asked, Attached, Findings, Mode};
 use crate::routes::{self, Route, RouteAction, RouteIndex, RouteProtocol, Sought};
@@ -20,6 +20,7 @@ use crate::visitor::{Visitor, country};
 use crate::visitor_certificate::CertificateClaim;
 use http::{HeaderValue, StatusCode};
 use rustls_pki_types::UnixTime;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -238,15 +239,15 @@ fn holds(verdict: &Verdict, now: UnixTime) -> bool {
 
 /// The host that a request names: `:authority` or the absolute form's, and Host, which have to agree.
 #[derive(Debug)]
-struct Authority {
+struct Authority<'a> {
     /// As hosts are looked up.
-    name: String,
+    name: Cow<'a, str>,
     /// With the port, as it goes to the upstream.
-    text: String,
+    text: Cow<'a, str>,
 }
 
-impl Authority {
-    fn of(request: &Request<'_>) -> Result<Self, Reason> {
+impl<'a> Authority<'a> {
+    fn of(request: &Request<'a>) -> Result<Self, Reason> {
         let mut fields = request.headers.get_all(http::header::HOST).iter().map(HeaderValue::as_bytes);
         let field = fields.next();
         if fields.next().is_some() {
@@ -262,18 +263,18 @@ impl Authority {
         Self::parse(given).ok_or(Reason::HostMalformed)
     }
 
-    fn parse(given: &[u8]) -> Option<Self> {
+    fn parse(given: &'a [u8]) -> Option<Self> {
         let given = std::str::from_utf8(given).ok()?;
         // The colon of a port stands after the brackets of an IPv6 address.
         let (name, port) = match given.rsplit_once(':') {
             Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
             _ => (given, None),
         };
-        let name = normal_name(name)?;
+        let name = normalised(name)?;
         let text = match port {
             None => name.clone(),
             Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
-                format!("{name}:{}", port.parse::<u16>().ok()?)
+                Cow::Owned(format!("{name}:{}", port.parse::<u16>().ok()?))
             }
             Some(_) => return None,
         };
@@ -344,7 +345,7 @@ fn action_of(
     host: &Host,
     route: &Route,
     target: &Target<'_>,
-    authority: &Authority,
+    authority: &Authority<'_>,
     known: &Known<'_>,
     certificate: &CertificateClaim<'_>,
     believed: bool,

@@ -16,6 +16,7 @@ use crate::template::{Known, Template};
 use crate::visitor::VisitorRule;
 use http::header::{CONNECTION, COOKIE, FORWARDED, HOST, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use std::io::Write as _;
 use std::net::IpAddr;
 
 /// Removals first, then replacements; applying them twice changes nothing more.
@@ -164,7 +165,8 @@ pub fn identity_edits(known: &Known<'_>, rule: &VisitorRule, host: &str, believe
         }
     }
     let (scheme, visitor) = (scheme(known, believed), known.visitor.address);
-    let address = value(&visitor.to_string());
+    let text = Shown::of(visitor);
+    let address = as_sent(headers.get(&rule.address_header), text.as_bytes());
     if believed {
         edits.set.push((HeaderName::from_static("cf-connecting-ip"), address.clone()));
         edits.set.extend(sent::early_data(headers, rule.features));
@@ -172,7 +174,7 @@ pub fn identity_edits(known: &Known<'_>, rule: &VisitorRule, host: &str, believe
     if rule.forwarded {
         edits.set.push((FORWARDED, forwarded(visitor, scheme, host)));
     }
-    let host = value(host);
+    let host = as_sent(headers.get(HOST), host.as_bytes());
     edits.set.push((HeaderName::from_static("x-forwarded-for"), address));
     edits.set.push((HeaderName::from_static("x-forwarded-proto"), HeaderValue::from_static(scheme)));
     edits.set.push((HeaderName::from_static("x-forwarded-host"), host.clone()));
@@ -193,6 +195,38 @@ fn vouch(edits: &mut HeaderEdits, identity: &Identity) {
     let email = identity.email.as_deref().and_then(|email| HeaderValue::from_str(email).ok());
     if let Some(email) = email.filter(|email| email.len() <= sent::LONGEST_VALUE) {
         edits.set.push((HeaderName::from_static("cf-access-authenticated-user-email"), email));
+    }
+}
+
+/// A value that was sent as it is to go on is shared, not written anew.
+fn as_sent(sent: Option<&HeaderValue>, wanted: &[u8]) -> HeaderValue {
+    match sent {
+        Some(sent) if sent.as_bytes() == wanted => sent.clone(),
+        _ => HeaderValue::from_bytes(wanted).unwrap_or_else(|_| HeaderValue::from_static("")),
+    }
+}
+
+/// An address as text, without an allocation: every request has one.
+struct Shown {
+    bytes: [u8; LONGEST_ADDRESS],
+    length: usize,
+}
+
+/// The longest that an IPv6 address gets, with an IPv4 address at its end.
+const LONGEST_ADDRESS: usize = 45;
+
+impl Shown {
+    fn of(address: IpAddr) -> Self {
+        let mut bytes = [0; LONGEST_ADDRESS];
+        let mut rest = &mut bytes[..];
+        // There is room for every address.
+        let _ = write!(rest, "{address}");
+        let length = LONGEST_ADDRESS - rest.len();
+        Self { bytes, length }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
     }
 }
 

@@ -8,6 +8,7 @@ use crate::routes::Route;
 use crate::secrets::SecretNames;
 use crate::visitor::VisitorRule;
 use http::HeaderName;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -81,8 +82,13 @@ impl fmt::Display for HostPattern {
 /// None where the text is neither; the result is what hosts are looked up by.
 #[must_use]
 pub fn normal_name(text: &str) -> Option<String> {
+    normalised(text).map(Cow::into_owned)
+}
+
+/// The same, without a copy where the text is written that way already, as in nearly every request.
+pub(crate) fn normalised(text: &str) -> Option<Cow<'_, str>> {
     if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return Some(format!("[{}]", inner.parse::<std::net::Ipv6Addr>().ok()?));
+        return Some(Cow::Owned(format!("[{}]", inner.parse::<std::net::Ipv6Addr>().ok()?)));
     }
     let name = text.strip_suffix('.').unwrap_or(text);
     let fits = |label: &str| {
@@ -91,7 +97,9 @@ pub fn normal_name(text: &str) -> Option<String> {
             && !label.ends_with('-')
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
-    (name.len() <= 253 && name.split('.').all(fits)).then(|| name.to_ascii_lowercase())
+    let is_lower = || !name.bytes().any(|byte| byte.is_ascii_uppercase());
+    let lower = || if is_lower() { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) };
+    (name.len() <= 253 && name.split('.').all(fits)).then(lower)
 }
 
 /// A host: what one set of hostnames trusts, demands and where it sends requests.

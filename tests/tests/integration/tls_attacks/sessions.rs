@@ -135,7 +135,14 @@ async fn c26_early_data_is_passed_over() {
 #[tokio::test]
 async fn c26_a_mark_of_early_data_reaches_the_origin_from_cloudflare_alone() {
     let listeners = format!("{}  - {{name: any, address: '127.0.0.1:0', sources: any}}\n", Recipe::default().listeners);
-    let stage = Stage::with(Recipe { listeners, ..Recipe::default() }).await;
+    let declared = "    visitor: {features: [early-data]}\n    routes:";
+    // Of `shop`, `open` and all others but `twin`, whose zone has it off.
+    let hosts = Recipe::default().hosts.replace("    routes:", declared).replacen(
+        "[zone-ca.pem]}\n    visitor: {features: [early-data]}\n    routes: [{name: all, upstream: shop}]\n  - name: blog",
+        "[zone-ca.pem]}\n    routes: [{name: all, upstream: shop}]\n  - name: blog",
+        1,
+    );
+    let stage = Stage::with(Recipe { listeners, hosts, ..Recipe::default() }).await;
     let marked = |host: &str| {
         let mut request = visit(host, "/status/425");
         request.headers_mut().insert("early-data", http::HeaderValue::from_static("1"));
@@ -146,6 +153,7 @@ async fn c26_a_mark_of_early_data_reaches_the_origin_from_cloudflare_alone() {
     let answers = [
         stage.h1(SHOP).await.send(marked(SHOP)).await,
         stage.h2(SHOP).await.send(marked(SHOP)).await,
+        stage.h1("twin.example.com").await.send(marked("twin.example.com")).await,
         stranger.send(marked(OPEN)).await,
     ];
     for answer in answers {
@@ -153,5 +161,5 @@ async fn c26_a_mark_of_early_data_reaches_the_origin_from_cloudflare_alone() {
     }
     let ledger = stage.origin.ledger();
     let marks: Vec<_> = ledger.iter().map(|entry| entry.all("early-data")).collect();
-    assert_eq!(marks, [vec!["1"], vec!["1"], vec![]]);
+    assert_eq!(marks, [vec!["1"], vec!["1"], vec![], vec![]]);
 }
