@@ -1,9 +1,7 @@
 //! A door with three hosts, and who answers which name there, written a second time.
 
 use crate::issued::Asked;
-use http::HeaderName;
 use pullgate_door::{CertificateFiles, Gate, Gates, HostTls, TlsSettings};
-use pullgate_policy::visitor::Missing;
 use pullgate_policy::{HeaderRules, Host, HostName, HostTable, OriginPull, Rules, VisitorRule};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -74,11 +72,7 @@ fn host(name: &str, hostname: &str, default: bool, origin_pull: OriginPull) -> H
         hostnames: vec![hostname.parse().expect("it is a hostname")],
         default,
         origin_pull,
-        visitor: VisitorRule {
-            address_header: HeaderName::from_static("cf-connecting-ip"),
-            missing: Missing::Refuse,
-            client_certificate: None,
-        },
+        visitor: VisitorRule::default(),
         request: pullgate_policy::request::RequestLimits::default(),
         headers: HeaderRules::default(),
         response_headers: HeaderRules::default(),

@@ -3,7 +3,7 @@
 //! Cloudflare writes both of a pair itself, so that a difference is news: a Worker or a rule of the zone has set one of them, or what
 //! is believed is not the edge.
 
-use crate::headers::scheme_of_cf_visitor;
+use crate::headers::{CF_CONNECTING_IP, CF_VISITOR, X_FORWARDED_FOR, X_FORWARDED_PROTO, scheme_of_cf_visitor};
 use crate::visitor::one_address;
 use http::{HeaderMap, HeaderValue};
 
@@ -44,15 +44,15 @@ impl Disagreement {
 
 /// What cannot be read agrees with nothing, and neither does what is said twice.
 fn schemes_differ(headers: &HeaderMap) -> bool {
-    let mut forwarded = headers.get_all("x-forwarded-proto").iter();
-    let (Some(first), Some(visitor)) = (forwarded.next(), headers.get("cf-visitor")) else { return false };
+    let mut forwarded = headers.get_all(&X_FORWARDED_PROTO).iter();
+    let (Some(first), Some(visitor)) = (forwarded.next(), headers.get(&CF_VISITOR)) else { return false };
     let said = scheme_of_cf_visitor(visitor).map(str::as_bytes);
     forwarded.next().is_some() || said != Some(first.as_bytes())
 }
 
 fn addresses_differ(headers: &HeaderMap) -> bool {
-    let chain = headers.get_all("x-forwarded-for").iter().next_back();
-    let (Some(chain), Some(connecting)) = (chain, headers.get("cf-connecting-ip")) else { return false };
+    let chain = headers.get_all(&X_FORWARDED_FOR).iter().next_back();
+    let (Some(chain), Some(connecting)) = (chain, headers.get(&CF_CONNECTING_IP)) else { return false };
     let (tail, connecting) = (tail(chain), connecting.as_bytes());
     // Usually they are the same bytes, which need no parsing.
     tail != connecting && one_address(tail).is_none_or(|tail| one_address(connecting) != Some(tail))

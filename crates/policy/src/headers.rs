@@ -1,10 +1,12 @@
 //! Header hygiene: the names that the gateway owns, and the edits between client and upstream.
 //!
 //! Nothing that a client chose reaches the upstream under an owned name. From a peer that is believed, the fields that
-//! Cloudflare sets itself pass unchanged, those of a feature where the host declares it (see [`passes`]); every other owned field is removed, whatever its spelling.
+//! Cloudflare sets itself pass unchanged, those of a feature where the host declares it (see [`passes`]); every other owned
+//! field is removed, whatever its spelling.
 
 mod sent;
 
+use sent::LONGEST_VALUE;
 pub(crate) use sent::scheme_of_cf_visitor;
 pub use sent::{SENT, Sent, feature_of, passes};
 
@@ -18,6 +20,12 @@ use http::header::{CONNECTION, COOKIE, FORWARDED, HOST, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::io::Write as _;
 use std::net::IpAddr;
+
+// Names, not texts: a lookup by text parses it first, on each request.
+pub(crate) const CF_CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
+pub(crate) const CF_VISITOR: HeaderName = HeaderName::from_static("cf-visitor");
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Removals first, then replacements; applying them twice changes nothing more.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -168,15 +176,15 @@ pub fn identity_edits(known: &Known<'_>, rule: &VisitorRule, host: &str, believe
     let text = Shown::of(visitor);
     let address = as_sent(headers.get(&rule.address_header), text.as_bytes());
     if believed {
-        edits.set.push((HeaderName::from_static("cf-connecting-ip"), address.clone()));
+        edits.set.push((CF_CONNECTING_IP, address.clone()));
         edits.set.extend(sent::early_data(headers, rule.features));
     }
     if rule.forwarded {
         edits.set.push((FORWARDED, forwarded(visitor, scheme, host)));
     }
     let host = as_sent(headers.get(HOST), host.as_bytes());
-    edits.set.push((HeaderName::from_static("x-forwarded-for"), address));
-    edits.set.push((HeaderName::from_static("x-forwarded-proto"), HeaderValue::from_static(scheme)));
+    edits.set.push((X_FORWARDED_FOR, address));
+    edits.set.push((X_FORWARDED_PROTO, HeaderValue::from_static(scheme)));
     edits.set.push((HeaderName::from_static("x-forwarded-host"), host.clone()));
     edits.set.push((HOST, host));
     if let Some(cookie) = joined_cookie(headers) {
@@ -188,13 +196,17 @@ pub fn identity_edits(known: &Known<'_>, rule: &VisitorRule, host: &str, believe
     edits
 }
 
+const EMAIL: HeaderName = HeaderName::from_static("cf-access-authenticated-user-email");
+
 /// The token that `access` has verified goes on, whoever the peer is: it proves itself. The e-mail address goes on as the token has it, for
-/// the field that Cloudflare sends is not signed.
+/// the field that Cloudflare sends is not signed, or not at all.
 fn vouch(edits: &mut HeaderEdits, identity: &Identity) {
     edits.remove.retain(|name| name != ASSERTION);
     let email = identity.email.as_deref().and_then(|email| HeaderValue::from_str(email).ok());
-    if let Some(email) = email.filter(|email| email.len() <= sent::LONGEST_VALUE) {
-        edits.set.push((HeaderName::from_static("cf-access-authenticated-user-email"), email));
+    if let Some(email) = email.filter(|email| email.len() <= LONGEST_VALUE) {
+        edits.set.push((EMAIL, email));
+    } else {
+        edits.remove.push(EMAIL);
     }
 }
 
@@ -250,11 +262,11 @@ fn forwarded(visitor: IpAddr, scheme: &str, host: &str) -> HeaderValue {
 fn scheme(known: &Known<'_>, believed: bool) -> &'static str {
     let headers = known.facts.request.headers;
     let told = || {
-        let mut values = headers.get_all("x-forwarded-proto").iter();
+        let mut values = headers.get_all(&X_FORWARDED_PROTO).iter();
         match (values.next().map(HeaderValue::as_bytes), values.next()) {
             (Some(b"https"), None) => Some("https"),
             (Some(b"http"), None) => Some("http"),
-            _ => headers.get("cf-visitor").and_then(scheme_of_cf_visitor),
+            _ => headers.get(&CF_VISITOR).and_then(scheme_of_cf_visitor),
         }
     };
     let own = if known.facts.connection.tls().is_some() { "https" } else { "http" };

@@ -39,12 +39,12 @@ pub struct VisitorRule {
     pub address_header: HeaderName,
     /// What its absence means.
     pub missing: Missing,
-    /// Which fields tell of the visitor's certificate; none where nothing does.
-    pub client_certificate: Option<CertificateFields>,
     /// The features of Cloudflare's that are on: the headers of all others are a visitor's own, and removed.
     pub features: Features,
     /// Whether the upstream gets `Forwarded` (RFC 7239).
     pub forwarded: bool,
+    /// Which fields tell of the visitor's certificate; none where nothing does.
+    pub client_certificate: Option<CertificateFields>,
 }
 
 impl Default for VisitorRule {
@@ -106,7 +106,7 @@ fn unmasked(told: IpAddr, headers: &HeaderMap) -> IpAddr {
 /// The country from `CF-IPCountry`, where it is one code.
 #[must_use]
 pub fn country(headers: &HeaderMap) -> Option<[u8; 2]> {
-    let mut values = headers.get_all("cf-ipcountry").iter();
+    let mut values = headers.get_all(HeaderName::from_static("cf-ipcountry")).iter();
     let (value, None) = (values.next()?, values.next()) else { return None };
     country_code(value.as_bytes())
 }

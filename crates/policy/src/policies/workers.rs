@@ -12,6 +12,10 @@
 use super::{Asked, Policy};
 use crate::denial::Reason;
 use crate::hosts::normal_name;
+use http::HeaderName;
+
+/// A name, not a text: a lookup by text parses it first, on each request.
+const CF_WORKER: HeaderName = HeaderName::from_static("cf-worker");
 
 /// Refuses requests of Workers whose zone is not listed.
 #[derive(Debug)]
@@ -29,7 +33,7 @@ impl Workers {
 
 impl Policy for Workers {
     fn judge(&self, asked: &Asked<'_>) -> Result<(), Reason> {
-        let mut values = asked.facts.request.headers.get_all("cf-worker").iter();
+        let mut values = asked.facts.request.headers.get_all(CF_WORKER).iter();
         let zone = match (values.next(), values.next()) {
             (None, _) => return Ok(()),
             (Some(value), None) => value.to_str().ok().and_then(normal_name).ok_or(Reason::WorkerMalformed)?,

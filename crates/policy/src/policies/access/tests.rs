@@ -3,10 +3,11 @@
 use super::*;
 use crate::access::{AccessKeys, KeySet, Team, TeamKeys};
 use crate::decide::{Action, Rules};
+use crate::features::{Feature, Features};
 use crate::hosts::Host;
 use crate::policies::Mode;
 use crate::testing::{Arrival, NOW, ONE, Signer, TWO, VISITOR, at, attached, base64url, rules, shop, values};
-use crate::visitor::Visitor;
+use crate::visitor::{Visitor, VisitorRule};
 use crate::visitor_certificate::CertificateClaim;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -551,6 +552,27 @@ fn the_upstream_gets_what_was_verified_and_nothing_else() {
     let open = Rules { access_keys: Arc::new(keys()), ..rules(vec![shop()]) };
     let headers = claimed(bringing(&good)).forwarded(&open);
     assert!(headers.keys().all(|name| !name.as_str().starts_with("cf-access")), "{headers:?}");
+}
+
+/// Where Access is declared its fields pass unread; beside a token that was verified, the address that nobody signed does not.
+#[test]
+fn an_unsigned_address_does_not_stand_beside_a_token_that_names_nobody() {
+    let features = Features::from_iter([Feature::Access]);
+    let declaring = |policies| {
+        let visitor = VisitorRule { features, ..VisitorRule::default() };
+        Rules { access_keys: Arc::new(keys()), ..rules(vec![Host { policies, visitor, ..shop() }]) }
+    };
+    let token = signed(&service());
+    let arrival = bringing(&token).with("cf-access-authenticated-user-email", "eve@example.com");
+    let heard = |policies| {
+        let headers = arrival.forwarded(&declaring(policies));
+        assert_eq!(values(&headers, ASSERTION), [token.as_str()]);
+        values(&headers, "cf-access-authenticated-user-email").join("|")
+    };
+    assert_eq!(heard(vec![]), "eve@example.com");
+    for mode in [Mode::Enforce, Mode::Observe] {
+        assert_eq!(heard(vec![attached("access", mode, policy())]), "");
+    }
 }
 
 #[test]
