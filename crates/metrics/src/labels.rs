@@ -6,7 +6,7 @@ use crate::events::{
 use crate::outcome::UpstreamEnd;
 use crate::series::{METHODS, NONE, OTHER_METHOD};
 use pullgate_policy::origin_pull::Cause;
-use pullgate_policy::{Reason, TrustLevel};
+use pullgate_policy::{Disagreement, Reason, TrustLevel};
 
 /// A label, and what it may hold.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +42,7 @@ pub(crate) const POLICY: Label =
     named("policy", "`name` of a policy, or its kind; `gate` for what stands before them, `origin-pull` for that rule");
 pub(crate) const UPSTREAM: Label = named("upstream", "name of an upstream");
 pub(crate) const SERVER: Label = named("server", "one of the upstream's `servers`");
+pub(crate) const TEAM: Label = named("team", "name of an Access team");
 pub(crate) const SHA256: Label =
     named("sha256", "first sixteen digits of the fingerprint of the DER; empty for `observed`");
 pub(crate) const ID: Label = named("id", "a hash over the configuration's text and what its hosts trust");
@@ -56,6 +57,7 @@ pub(crate) const REASON: Label = one_of("reason", || {
 });
 pub(crate) const VERDICT: Label = one_of("verdict", || verdicts().collect());
 pub(crate) const TRUST: Label = one_of("trust", || TrustLevel::ALL.map(TrustLevel::label).to_vec());
+pub(crate) const DISAGREEMENT: Label = one_of("what", || Disagreement::ALL.map(Disagreement::label).to_vec());
 pub(crate) const RESUMED: Label = one_of("resumed", || vec!["true", "false"]);
 pub(crate) const FAMILY: Label = one_of("family", || vec!["ipv4", "ipv6"]);
 pub(crate) const SOURCE: Label = one_of("source", || RangesOrigin::ALL.map(RangesOrigin::label).to_vec());

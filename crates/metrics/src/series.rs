@@ -423,7 +423,7 @@ const POLICY_DECISIONS: Series = series(
 const VISITOR_DISAGREEMENTS: Series = series(
     "pullgate_visitor_disagreements_total",
     "Requests of believed peers whose headers say two things of the visitor: scheme (X-Forwarded-Proto against CF-Visitor), address (CF-Connecting-IP against the end of X-Forwarded-For). They are not refused for it.",
-    &["host", "what"],
+    &[labels::HOST, labels::DISAGREEMENT],
 );
 const UPSTREAM_REQUESTS: Series = series(
     "pullgate_upstream_requests_total",
@@ -453,17 +453,17 @@ const RANGES_REFRESHES: Series = series(
 const ACCESS_KEYS: Series = series(
     "pullgate_access_keys",
     "Keys of a Cloudflare Access team that its tokens are verified with; 0 while none are known, and policy `access` answers 503.",
-    &["team"],
+    &[labels::TEAM],
 );
 const ACCESS_KEYS_AGE: Series = series(
     "pullgate_access_keys_age_seconds",
     "Since the team last told its keys; after `cloudflare.access.stale_after` they count no more. Absent while none are known.",
-    &["team"],
+    &[labels::TEAM],
 );
 const ACCESS_KEYS_REFRESHES: Series = series(
     "pullgate_access_keys_refreshes_total",
     "Attempts to fetch a team's keys: updated, unchanged, refused (an answer that is no set of keys), failed (no answer).",
-    &["team", "outcome"],
+    &[labels::TEAM, labels::REFRESH_OUTCOME],
 );
 const CERTIFICATE_NOT_AFTER: Series = series(
     "pullgate_certificate_not_after_timestamp_seconds",

@@ -187,8 +187,9 @@ fn names_in_the_architecture_exist() {
     let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     for word in text.split(|letter: char| letter.is_whitespace() || "`()[],;:".contains(letter)) {
         let path = word.trim_end_matches('.');
-        let is_path =
-            ["crates/", "tests/", "benches/", "fuzz/", "conf/", "docker/"].iter().any(|start| path.starts_with(start));
+        let is_path = ["crates/", "tests/", "benches/", "fuzz/", "conf/", "docker/", "docs/"]
+            .iter()
+            .any(|start| path.starts_with(start));
         if is_path && !path.contains('*') && !path.contains('{') {
             assert!(root().join(path).exists(), "ARCHITECTURE.md names {path}");
         }
