@@ -15,3 +15,4 @@ pub mod signer;
 pub mod soak;
 pub mod stage;
 pub mod team;
+pub mod yaml;

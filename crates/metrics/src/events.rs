@@ -15,6 +15,23 @@ pub enum ConnectionOutcome {
     Unannounced,
 }
 
+impl ConnectionOutcome {
+    /// Every outcome there is.
+    pub const ALL: [Self; 5] = [Self::Admitted, Self::Stranger, Self::OverLimit, Self::Probe, Self::Unannounced];
+
+    /// The label in metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Admitted => "admitted",
+            Self::Stranger => "stranger",
+            Self::OverLimit => "over_limit",
+            Self::Probe => "probe",
+            Self::Unannounced => "unannounced",
+        }
+    }
+}
+
 /// How a TLS handshake ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HandshakeOutcome {
@@ -58,6 +75,20 @@ pub enum ReloadOutcome {
     Applied,
     /// It has a mistake; the one before serves on.
     Refused,
+}
+
+impl ReloadOutcome {
+    /// Every outcome there is.
+    pub const ALL: [Self; 2] = [Self::Applied, Self::Refused];
+
+    /// The label in metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// What a panic cost.
@@ -172,6 +203,9 @@ pub enum ExpiryKind {
 }
 
 impl ExpiryKind {
+    /// Every kind there is.
+    pub(crate) const ALL: [Self; 3] = [Self::Own, Self::Trust, Self::Crl];
+
     pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Own => "own",

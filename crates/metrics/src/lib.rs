@@ -2,6 +2,8 @@
 
 mod access_log;
 mod events;
+mod families;
+mod labels;
 mod outcome;
 mod panics;
 mod probes;
@@ -12,6 +14,8 @@ pub use access_log::{AccessLog, Form, rfc3339};
 pub use events::{
     ConnectionOutcome, Expiry, ExpiryKind, HandshakeOutcome, PanicAt, RangesOrigin, RefreshOutcome, ReloadOutcome,
 };
+pub use families::{Family, Kind};
+pub use labels::{Label, Values};
 pub use outcome::{Outcome, Seen, UpstreamEnd, Used};
 pub use prometheus::IntGauge as OpenGauge;
 pub use series::{Metrics, MetricsError};

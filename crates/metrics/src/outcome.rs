@@ -91,6 +91,9 @@ pub enum UpstreamEnd {
 }
 
 impl UpstreamEnd {
+    /// Every end there is.
+    pub const ALL: [Self; 5] = [Self::Answered, Self::Unreachable, Self::TimedOut, Self::Broken, Self::Abandoned];
+
     /// The label in metrics.
     #[must_use]
     pub const fn label(self) -> &'static str {

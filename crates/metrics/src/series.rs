@@ -3,13 +3,14 @@
 use crate::events::{
     ConnectionOutcome, Expiry, HandshakeOutcome, PanicAt, RangesOrigin, RefreshOutcome, ReloadOutcome,
 };
+use crate::families::{Family, Register, Series};
+use crate::labels::{self, Label};
 use crate::outcome::{Outcome, Seen};
 use crate::probes::Probes;
 use http::Method;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
 use pullgate_policy::decide;
 use pullgate_policy::origin_pull::{Cause, Verdict};
@@ -23,6 +24,7 @@ use std::time::{Duration, SystemTime};
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Registry,
+    families: Arc<[Family]>,
     connections: IntCounterVec,
     connections_open: IntGaugeVec,
     kernel_filter_active: IntGaugeVec,
@@ -49,6 +51,7 @@ pub struct Metrics {
     config_generation: IntGauge,
     config_info: IntGaugeVec,
     config_reloads: IntCounterVec,
+    config_last_reload: IntGauge,
     log_dropped: IntCounterVec,
     panics: IntCounterVec,
     probes: Probes,
@@ -60,10 +63,23 @@ pub struct Metrics {
 pub struct MetricsError(#[from] prometheus::Error);
 
 /// The label where a request or connection got to no host or route.
-const NONE: &str = "none";
+pub(crate) const NONE: &str = "none";
 
-/// Seconds; from a cached answer to the edge's own limit of 125 s.
-const DURATIONS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 25.0, 125.0];
+/// The methods that have a label of their own.
+pub(crate) const METHODS: [(&Method, &str); 9] = [
+    (&Method::GET, "GET"),
+    (&Method::HEAD, "HEAD"),
+    (&Method::POST, "POST"),
+    (&Method::PUT, "PUT"),
+    (&Method::DELETE, "DELETE"),
+    (&Method::PATCH, "PATCH"),
+    (&Method::OPTIONS, "OPTIONS"),
+    (&Method::CONNECT, "CONNECT"),
+    (&Method::TRACE, "TRACE"),
+];
+
+/// The label of the others, as OpenTelemetry has it.
+pub(crate) const OTHER_METHOD: &str = "_OTHER";
 
 impl Metrics {
     /// Makes and registers every series.
@@ -71,23 +87,22 @@ impl Metrics {
     /// # Errors
     /// When two series have one name, which a test excludes.
     pub fn new() -> Result<Self, MetricsError> {
-        let registry = Registry::new();
-        let make = Maker(&registry);
+        let mut make = Register::default();
         let metrics = Self {
             connections: make.counter(CONNECTIONS)?,
             connections_open: make.gauge(CONNECTIONS_OPEN)?,
             kernel_filter_active: make.gauge(KERNEL_FILTER_ACTIVE)?,
             kernel_filter_dropped: make.counter(KERNEL_FILTER_DROPPED)?,
             handshakes: make.counter(HANDSHAKES)?,
-            handshake_duration: Histogram::with_opts(durations(HANDSHAKE_DURATION))?,
+            handshake_duration: make.duration(HANDSHAKE_DURATION)?,
             origin_pull: make.counter(ORIGIN_PULL)?,
             requests: make.counter(REQUESTS)?,
-            request_duration: HistogramVec::new(durations(REQUEST_DURATION), REQUEST_DURATION.labels)?,
+            request_duration: make.durations(REQUEST_DURATION)?,
             policy_decisions: make.counter(POLICY_DECISIONS)?,
             visitor_disagreements: make.counter(VISITOR_DISAGREEMENTS)?,
             upstream_requests: make.counter(UPSTREAM_REQUESTS)?,
             ranges_prefixes: make.gauge(RANGES_PREFIXES)?,
-            ranges_age: IntGauge::with_opts(opts(RANGES_AGE))?,
+            ranges_age: make.figure(RANGES_AGE)?,
             ranges_since: Arc::default(),
             ranges_source: make.gauge(RANGES_SOURCE)?,
             ranges_refreshes: make.counter(RANGES_REFRESHES)?,
@@ -96,31 +111,41 @@ impl Metrics {
             access_keys_since: Arc::default(),
             access_keys_refreshes: make.counter(ACCESS_KEYS_REFRESHES)?,
             certificate_not_after: make.gauge(CERTIFICATE_NOT_AFTER)?,
-            config_generation: IntGauge::with_opts(opts(CONFIG_GENERATION))?,
+            config_generation: make.figure(CONFIG_GENERATION)?,
             config_info: make.gauge(CONFIG_INFO)?,
             config_reloads: make.counter(CONFIG_RELOADS)?,
+            config_last_reload: make.figure(CONFIG_LAST_RELOAD)?,
             log_dropped: make.counter(LOG_DROPPED)?,
             panics: make.counter(PANICS)?,
             probes: Probes::default(),
-            registry: registry.clone(),
+            registry: Registry::new(),
+            families: Arc::default(),
         };
-        metrics.register_single()?;
-        Ok(metrics)
+        make.gauge(BUILD_INFO)?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        make.process(ProcessCollector::for_self())?;
+        metrics.begin();
+        let (registry, families) = make.made();
+        Ok(Self { registry, families, ..metrics })
     }
 
-    fn register_single(&self) -> Result<(), MetricsError> {
-        self.registry.register(Box::new(self.handshake_duration.clone()))?;
-        self.registry.register(Box::new(self.request_duration.clone()))?;
-        self.registry.register(Box::new(self.config_generation.clone()))?;
-        self.registry.register(Box::new(self.ranges_age.clone()))?;
-        self.registry.register(Box::new(ProcessCollector::for_self()))?;
+    /// Shows from zero on what an alert compares with its value before the first event.
+    fn begin(&self) {
         for at in PanicAt::ALL {
-            // From zero on: an alert compares with what was before the first.
             self.panics.with_label_values(&[at.label()]);
         }
-        let build = Maker(&self.registry).gauge(BUILD_INFO)?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        Ok(())
+        for outcome in RefreshOutcome::ALL {
+            self.ranges_refreshes.with_label_values(&[outcome.label()]);
+        }
+        for outcome in ReloadOutcome::ALL {
+            self.config_reloads.with_label_values(&[outcome.label()]);
+        }
+        self.config_last_reload.set(1);
+    }
+
+    /// What documents each family of series, whether there is one of it yet or not.
+    #[must_use]
+    pub fn families(&self) -> &[Family] {
+        &self.families
     }
 
     /// The text exposition, format 0.0.4.
@@ -146,19 +171,15 @@ impl Metrics {
 
     /// Counts an accepted socket.
     pub fn connection(&self, listener: &str, outcome: ConnectionOutcome) {
-        let outcome = match outcome {
-            ConnectionOutcome::Admitted => "admitted",
-            ConnectionOutcome::Stranger => "stranger",
-            ConnectionOutcome::OverLimit => "over_limit",
-            ConnectionOutcome::Probe => "probe",
-            ConnectionOutcome::Unannounced => "unannounced",
-        };
-        self.connections.with_label_values(&[listener, outcome]).inc();
+        self.connections.with_label_values(&[listener, outcome.label()]).inc();
     }
 
-    /// The gauge of a listener's open connections.
+    /// The gauge of a listener's open connections; what becomes of its sockets is counted from zero on.
     #[must_use]
     pub fn open_connections(&self, listener: &str) -> IntGauge {
+        for outcome in ConnectionOutcome::ALL {
+            self.connections.with_label_values(&[listener, outcome.label()]);
+        }
         self.connections_open.with_label_values(&[listener])
     }
 
@@ -283,11 +304,8 @@ impl Metrics {
 
     /// Counts an attempt to replace the configuration in force.
     pub fn reload(&self, outcome: ReloadOutcome) {
-        let outcome = match outcome {
-            ReloadOutcome::Applied => "applied",
-            ReloadOutcome::Refused => "refused",
-        };
-        self.config_reloads.with_label_values(&[outcome]).inc();
+        self.config_reloads.with_label_values(&[outcome.label()]).inc();
+        self.config_last_reload.set((outcome == ReloadOutcome::Applied).into());
     }
 
     /// Shows the configuration in force: its generation, and its identity in place of the one before.
@@ -354,71 +372,69 @@ fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// What documents a series: name, help, labels.
-#[derive(Debug, Clone, Copy)]
-struct Series {
-    name: &'static str,
-    help: &'static str,
-    labels: &'static [&'static str],
-}
-
-const fn series(name: &'static str, help: &'static str, labels: &'static [&'static str]) -> Series {
+const fn series(name: &'static str, help: &'static str, labels: &'static [Label]) -> Series {
     Series { name, help, labels }
 }
 
 const CONNECTIONS: Series = series(
     "pullgate_connections_total",
     "Accepted sockets by what became of them: admitted; closed before a byte was read: stranger, over_limit; of a balancer: probe (it speaks for nobody), unannounced (no PROXY header in time, or a malformed one).",
-    &["listener", "outcome"],
+    &[labels::LISTENER, labels::CONNECTION_OUTCOME],
 );
 const CONNECTIONS_OPEN: Series =
-    series("pullgate_connections_open", "Admitted connections that are open.", &["listener"]);
+    series("pullgate_connections_open", "Admitted connections that are open.", &[labels::LISTENER]);
 const KERNEL_FILTER_ACTIVE: Series = series(
     "pullgate_kernel_filter_active",
     "Whether the kernel drops strangers' packets (1), or the gateway alone turns them away (0); absent where `kernel_filter` is off or anybody may connect.",
-    &["listener"],
+    &[labels::LISTENER],
 );
 const KERNEL_FILTER_DROPPED: Series = series(
     "pullgate_kernel_filter_dropped_total",
     "Packets that the kernel dropped on a listening socket with a filter: those of strangers, each repeated SYN among them, and those that found the queue of connections to accept full.",
-    &["listener"],
+    &[labels::LISTENER],
 );
 const HANDSHAKES: Series = series(
     "pullgate_handshakes_total",
     "TLS handshakes by how they ended and whether a session was resumed.",
-    &["host", "outcome", "resumed"],
+    &[labels::HOST, labels::HANDSHAKE_OUTCOME, labels::RESUMED],
 );
 const HANDSHAKE_DURATION: Series =
     series("pullgate_handshake_duration_seconds", "From accept to the end of a completed TLS handshake.", &[]);
 const ORIGIN_PULL: Series = series(
     "pullgate_origin_pull_total",
     "Origin-pull certificates by verdict and by what they prove, one for each handshake on a host that asks for them.",
-    &["host", "verdict", "trust"],
+    &[labels::HOST, labels::VERDICT, labels::TRUST],
 );
 const REQUESTS: Series = series(
     "pullgate_requests_total",
     "Requests by what was answered; code 0 where the connection ended before an answer.",
-    &["host", "route", "method", "code"],
+    &[labels::HOST, labels::ROUTE, labels::METHOD, labels::CODE],
 );
-const REQUEST_DURATION: Series =
-    series("pullgate_request_duration_seconds", "From a request's head to the end of its answer.", &["host", "route"]);
+const REQUEST_DURATION: Series = series(
+    "pullgate_request_duration_seconds",
+    "From a request's head to the end of its answer.",
+    &[labels::HOST, labels::ROUTE],
+);
 const POLICY_DECISIONS: Series = series(
     "pullgate_policy_decisions_total",
     "Decisions of each policy: permit, refuse, or would_refuse in observe mode. Policy `gate` is what stands before the policies.",
-    &["host", "policy", "decision", "reason"],
+    &[labels::HOST, labels::POLICY, labels::DECISION, labels::REASON],
 );
 const VISITOR_DISAGREEMENTS: Series = series(
     "pullgate_visitor_disagreements_total",
     "Requests of believed peers whose headers say two things of the visitor: scheme (X-Forwarded-Proto against CF-Visitor), address (CF-Connecting-IP against the end of X-Forwarded-For). They are not refused for it.",
-    &["host", "what"],
+    &[labels::HOST, labels::DISAGREEMENT],
 );
 const UPSTREAM_REQUESTS: Series = series(
     "pullgate_upstream_requests_total",
     "Attempts to have a server answer, by how they ended.",
-    &["upstream", "server", "outcome"],
+    &[labels::UPSTREAM, labels::SERVER, labels::UPSTREAM_END],
 );
-const RANGES_PREFIXES: Series =
-    series("pullgate_ranges_prefixes", "Prefixes that count as Cloudflare, `ranges.extra` included.", &["family"]);
+const RANGES_PREFIXES: Series = series(
+    "pullgate_ranges_prefixes",
+    "Prefixes that count as Cloudflare, `ranges.extra` included.",
+    &[labels::FAMILY],
+);
 const RANGES_AGE: Series = series(
     "pullgate_ranges_age_seconds",
     "Since the list of ranges in force was last known to be right: fetched or found unchanged, read from its file, compiled in.",
@@ -427,78 +443,58 @@ const RANGES_AGE: Series = series(
 const RANGES_SOURCE: Series = series(
     "pullgate_ranges_source",
     "1 for where the list of ranges in force comes from: builtin, file, api, or last_good (fetched by an earlier process).",
-    &["source"],
+    &[labels::SOURCE],
 );
 const RANGES_REFRESHES: Series = series(
     "pullgate_ranges_refreshes_total",
     "Attempts to fetch the ranges: updated, unchanged, refused (an answer that is no list that could be right), failed (no answer).",
-    &["outcome"],
+    &[labels::REFRESH_OUTCOME],
 );
 const ACCESS_KEYS: Series = series(
     "pullgate_access_keys",
     "Keys of a Cloudflare Access team that its tokens are verified with; 0 while none are known, and policy `access` answers 503.",
-    &["team"],
+    &[labels::TEAM],
 );
 const ACCESS_KEYS_AGE: Series = series(
     "pullgate_access_keys_age_seconds",
     "Since the team last told its keys; after `cloudflare.access.stale_after` they count no more. Absent while none are known.",
-    &["team"],
+    &[labels::TEAM],
 );
 const ACCESS_KEYS_REFRESHES: Series = series(
     "pullgate_access_keys_refreshes_total",
     "Attempts to fetch a team's keys: updated, unchanged, refused (an answer that is no set of keys), failed (no answer).",
-    &["team", "outcome"],
+    &[labels::TEAM, labels::REFRESH_OUTCOME],
 );
 const CERTIFICATE_NOT_AFTER: Series = series(
     "pullgate_certificate_not_after_timestamp_seconds",
     "End of validity: own (what the host shows), trust (a CA of its trust), crl (a revocation list), observed (the origin-pull leaf last accepted).",
-    &["kind", "host", "sha256"],
+    &[labels::EXPIRY_KIND, labels::HOST, labels::SHA256],
 );
 const CONFIG_GENERATION: Series =
     series("pullgate_config_generation", "The generation of the configuration in force, from 1.", &[]);
 const CONFIG_INFO: Series = series(
     "pullgate_config_info",
     "Always 1; the label identifies the configuration in force: its text and what its hosts trust.",
-    &["id"],
+    &[labels::ID],
 );
 const CONFIG_RELOADS: Series = series(
     "pullgate_config_reloads_total",
     "Attempts to replace the configuration in force: applied, or refused (the one before serves on).",
-    &["outcome"],
+    &[labels::RELOAD_OUTCOME],
+);
+const CONFIG_LAST_RELOAD: Series = series(
+    "pullgate_config_last_reload_successful",
+    "Whether the last attempt to replace the configuration in force was applied (1), or refused (0); 1 before the first.",
+    &[],
 );
 const LOG_DROPPED: Series =
-    series("pullgate_log_dropped_total", "Log lines dropped because their output did not keep up.", &["log"]);
+    series("pullgate_log_dropped_total", "Log lines dropped because their output did not keep up.", &[labels::LOG]);
 const PANICS: Series = series(
     "pullgate_panics_total",
     "Panics, each a bug, by what they cost: a request, a connection, an accept (one socket), a reload (the configuration before serves on). The process log has the place.",
-    &["at"],
+    &[labels::PANIC_AT],
 );
-const BUILD_INFO: Series = series("pullgate_build_info", "Always 1; the version is the label.", &["version"]);
-
-fn opts(series: Series) -> Opts {
-    Opts::new(series.name, series.help)
-}
-
-fn durations(series: Series) -> HistogramOpts {
-    HistogramOpts::new(series.name, series.help).buckets(DURATIONS.to_vec())
-}
-
-/// Makes series and registers them.
-struct Maker<'a>(&'a Registry);
-
-impl Maker<'_> {
-    fn counter(&self, series: Series) -> Result<IntCounterVec, MetricsError> {
-        let made = IntCounterVec::new(opts(series), series.labels)?;
-        self.0.register(Box::new(made.clone()))?;
-        Ok(made)
-    }
-
-    fn gauge(&self, series: Series) -> Result<IntGaugeVec, MetricsError> {
-        let made = IntGaugeVec::new(opts(series), series.labels)?;
-        self.0.register(Box::new(made.clone()))?;
-        Ok(made)
-    }
-}
+const BUILD_INFO: Series = series("pullgate_build_info", "Always 1; the version is the label.", &[labels::VERSION]);
 
 /// A status as text, without an allocation.
 fn itoa(status: u16) -> Digits {
@@ -526,21 +522,10 @@ impl Digits {
     }
 }
 
-/// One of the registered methods, or `_OTHER` as OpenTelemetry has it.
+/// One of the registered methods, or `_OTHER`.
 fn method_label(seen: Option<&Seen<'_>>) -> &'static str {
-    const KNOWN: [(&Method, &str); 9] = [
-        (&Method::GET, "GET"),
-        (&Method::HEAD, "HEAD"),
-        (&Method::POST, "POST"),
-        (&Method::PUT, "PUT"),
-        (&Method::DELETE, "DELETE"),
-        (&Method::PATCH, "PATCH"),
-        (&Method::OPTIONS, "OPTIONS"),
-        (&Method::CONNECT, "CONNECT"),
-        (&Method::TRACE, "TRACE"),
-    ];
     let Some(seen) = seen else { return NONE };
-    KNOWN.iter().find(|(method, _)| *method == seen.method).map_or("_OTHER", |(_, label)| label)
+    METHODS.iter().find(|(method, _)| *method == seen.method).map_or(OTHER_METHOD, |(_, label)| label)
 }
 
 #[cfg(test)]
@@ -561,5 +546,35 @@ mod tests {
         for status in [0u16, 7, 200, 421, 65535] {
             assert_eq!(itoa(status).text(), status.to_string());
         }
+    }
+
+    #[test]
+    fn what_alerts_compare_is_there_from_zero_on() {
+        let metrics = Metrics::new().unwrap();
+        let _ = metrics.open_connections("https");
+        let text = metrics.render().unwrap();
+        for series in [
+            r#"pullgate_connections_total{listener="https",outcome="over_limit"}"#,
+            r#"pullgate_connections_total{listener="https",outcome="stranger"}"#,
+            r#"pullgate_ranges_refreshes_total{outcome="refused"}"#,
+            r#"pullgate_config_reloads_total{outcome="refused"}"#,
+            r#"pullgate_panics_total{at="request"}"#,
+        ] {
+            assert!(text.contains(&format!("{series} 0\n")), "{series} in {text}");
+        }
+    }
+
+    #[test]
+    fn the_last_reload_is_told() {
+        let metrics = Metrics::new().unwrap();
+        let says = |value: u8| {
+            let line = format!("pullgate_config_last_reload_successful {value}\n");
+            assert!(metrics.render().unwrap().contains(&line), "{line}");
+        };
+        says(1);
+        metrics.reload(ReloadOutcome::Refused);
+        says(0);
+        metrics.reload(ReloadOutcome::Applied);
+        says(1);
     }
 }

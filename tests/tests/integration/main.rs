@@ -25,6 +25,7 @@ mod limits;
 mod listeners;
 mod living;
 mod matrix;
+mod observability;
 mod observed;
 mod origin_pull;
 mod proxy_protocol;
