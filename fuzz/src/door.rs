@@ -48,7 +48,12 @@ impl Door {
         let tls = hosts.iter().map(|host| Some(tls(host.origin_pull.clone()))).collect();
         let hosts = HostTable::new(hosts.into()).expect("they claim different names");
         let listener_hosts = HashMap::from([(BLOG_ONLY.into(), vec![1])]);
-        let rules = Arc::new(Rules { hosts: Arc::new(hosts), listener_hosts, admissions: Arc::default(), access_keys: Arc::default() });
+        let rules = Arc::new(Rules {
+            hosts: Arc::new(hosts),
+            listener_hosts,
+            admissions: Arc::default(),
+            access_keys: Arc::default(),
+        });
         Self { gate: Arc::new(Gate { rules, tls, entrances: HashMap::new() }), has_default }
     }
 

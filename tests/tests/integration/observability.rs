@@ -54,14 +54,14 @@ fn expressions(value: &Value, at: &str, found: &mut Vec<(String, String)>) {
             for (key, value) in map {
                 match value {
                     Value::String(text) if key == "expr" || key == "definition" => {
-                        found.push((at.into(), text.clone()))
+                        found.push((at.into(), text.clone()));
                     }
                     _ => expressions(value, &format!("{at}.{key}"), found),
                 }
             }
         }
         Value::Array(list) => {
-            list.iter().enumerate().for_each(|(i, value)| expressions(value, &format!("{at}[{i}]"), found))
+            list.iter().enumerate().for_each(|(i, value)| expressions(value, &format!("{at}[{i}]"), found));
         }
         _ => {}
     }
