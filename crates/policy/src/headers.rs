@@ -25,6 +25,8 @@ use std::net::IpAddr;
 pub(crate) const CF_CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
 pub(crate) const CF_VISITOR: HeaderName = HeaderName::from_static("cf-visitor");
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Removals first, then replacements; applying them twice changes nothing more.
@@ -185,7 +187,7 @@ pub fn identity_edits(known: &Known<'_>, rule: &VisitorRule, host: &str, believe
     let host = as_sent(headers.get(HOST), host.as_bytes());
     edits.set.push((X_FORWARDED_FOR, address));
     edits.set.push((X_FORWARDED_PROTO, HeaderValue::from_static(scheme)));
-    edits.set.push((HeaderName::from_static("x-forwarded-host"), host.clone()));
+    edits.set.push((X_FORWARDED_HOST, host.clone()));
     edits.set.push((HOST, host));
     if let Some(cookie) = joined_cookie(headers) {
         edits.set.push((COOKIE, cookie));
@@ -323,7 +325,7 @@ const NEVER_HOP_BY_HOP: [&str; 6] = ["authorization", "content-length", "content
 /// [`Reason::Loop`] where a field names Pullgate, or counts more rounds than any real path has.
 pub fn check_loop(headers: &HeaderMap) -> Result<(), Reason> {
     let mut passes = 0u32;
-    for member in members(headers, &HeaderName::from_static("cdn-loop")) {
+    for member in members(headers, &CDN_LOOP) {
         let mut parts = member.split(';').map(str::trim);
         if parts.next().is_some_and(|id| id.eq_ignore_ascii_case("pullgate")) {
             return Err(Reason::Loop);

@@ -103,10 +103,12 @@ fn unmasked(told: IpAddr, headers: &HeaderMap) -> IpAddr {
     }
 }
 
+const CF_IPCOUNTRY: HeaderName = HeaderName::from_static("cf-ipcountry");
+
 /// The country from `CF-IPCountry`, where it is one code.
 #[must_use]
 pub fn country(headers: &HeaderMap) -> Option<[u8; 2]> {
-    let mut values = headers.get_all(HeaderName::from_static("cf-ipcountry")).iter();
+    let mut values = headers.get_all(CF_IPCOUNTRY).iter();
     let (value, None) = (values.next()?, values.next()) else { return None };
     country_code(value.as_bytes())
 }

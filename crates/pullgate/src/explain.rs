@@ -278,7 +278,12 @@ fn tell(ruling: &Ruling, gate: &Gate, trail: &mut Trail) {
         return;
     };
     let country = visitor.country().map(|country| format!(", {country}")).unwrap_or_default();
-    trail.add(Layer::Visitor, Verdict::Pass, format!("{}{country}", visitor.address), &format!("{at}.visitor"));
+    let contradictions: Vec<&str> = ruling.disagreements.iter().map(|disagreement| disagreement.label()).collect();
+    let told = match contradictions.as_slice() {
+        [] => String::new(),
+        what => format!(" (the headers contradict each other on: {})", what.join(", ")),
+    };
+    trail.add(Layer::Visitor, Verdict::Pass, format!("{}{country}{told}", visitor.address), &format!("{at}.visitor"));
     route_and_policies(ruling, host, &at, trail);
 }
 

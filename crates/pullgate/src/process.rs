@@ -5,7 +5,7 @@ use crate::control::{Before, Commands, Control};
 use crate::gateway::{Gateway, StartError};
 use crate::harden::harden;
 use crate::reload::Reloader;
-use crate::signals::{Signals, Told};
+use crate::signals::{Early, Signals, Told};
 use crate::sockets::Sockets;
 use crate::upgrade::{TakeOver, TakeOverError, prepare};
 use crate::world::{LoadError, Loaded, System, load, state_dir};
@@ -81,6 +81,7 @@ struct Serving {
 
 impl Serving {
     fn start(file: &Path, passed: Sockets) -> Result<Self, RunError> {
+        let early = Early::listen().map_err(RunError::Signals)?;
         let Loaded { config, warnings, advice: _, files } = load(file)?;
         // Nobody may be there to read them.
         let _ = write!(io::stderr(), "{warnings}");
@@ -88,7 +89,7 @@ impl Serving {
         let gateway = Gateway::start_with(config, &system, passed)?;
         let signals = {
             let _inside = gateway.handle().enter();
-            Signals::listen().map_err(RunError::Signals)?
+            Signals::listen(early).map_err(RunError::Signals)?
         };
         let reloader = Arc::new(Reloader::new(gateway.succession(), file, files));
         Ok(Self { gateway, signals, reloader, system })

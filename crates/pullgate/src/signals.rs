@@ -19,38 +19,65 @@ pub(crate) enum Told {
     HandedOver,
 }
 
+/// SIGHUP and SIGUSR1 from the first moment on: by default they end a process, and one that starts would die of a reload that comes early.
+/// What comes before the gateway serves waits until it does.
+#[derive(Debug)]
+pub(crate) struct Early {
+    inside: UnboundedReceiver<Told>,
+    teller: UnboundedSender<Told>,
+}
+
 /// The signals, from the moment they are listened for.
 #[derive(Debug)]
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    hang_up: Signal,
-    user: Signal,
-    /// What is told from within the process.
-    inside: UnboundedReceiver<Told>,
-    teller: UnboundedSender<Told>,
+    /// The other signals, and what is told from within the process.
+    early: Early,
 }
 
-impl Signals {
-    /// Starts to listen. Call it on a runtime.
+impl Early {
+    /// Starts to listen, on a thread of its own.
     ///
     /// # Errors
     /// As the operating system says.
     pub(crate) fn listen() -> io::Result<Self> {
         let (teller, inside) = unbounded_channel();
-        Ok(Self {
-            inside,
-            teller,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-            user: signal(SignalKind::user_defined1())?,
-        })
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let (mut hang_up, mut user) = {
+            let _inside = runtime.enter();
+            (signal(SignalKind::hangup())?, signal(SignalKind::user_defined1())?)
+        };
+        let heard = teller.clone();
+        let listening = async move {
+            loop {
+                let told = tokio::select! {
+                    _ = hang_up.recv() => Told::Reload,
+                    _ = user.recv() => Told::Reopen,
+                };
+                if heard.send(told).is_err() {
+                    return;
+                }
+            }
+        };
+        std::thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(listening))?;
+        Ok(Self { inside, teller })
+    }
+}
+
+impl Signals {
+    /// Listens for those too that end the process. Call it on a runtime.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub(crate) fn listen(early: Early) -> io::Result<Self> {
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Self { terminate, interrupt, early })
     }
 
     /// What tells the gateway something from within the process.
     pub(crate) fn teller(&self) -> UnboundedSender<Told> {
-        self.teller.clone()
+        self.early.teller.clone()
     }
 
     /// The next signal; of several at once, the one that ends the process.
@@ -59,9 +86,7 @@ impl Signals {
             biased;
             _ = self.interrupt.recv() => Told::Stop,
             _ = self.terminate.recv() => Told::Drain,
-            Some(told) = self.inside.recv() => told,
-            _ = self.hang_up.recv() => Told::Reload,
-            _ = self.user.recv() => Told::Reopen,
+            Some(told) = self.early.inside.recv() => told,
         }
     }
 

@@ -76,6 +76,9 @@ fn every_layer_says_what_it_decides_and_where_that_is_written() {
         text(&denied.stdout).ends_with("refused: 400, reason visitor_malformed\n"),
         "two lines are two: {denied:?}"
     );
+    let contrary = explained(&file, &[&good[..], &["-H", "X-Forwarded-For: 192.0.2.9"]].concat());
+    let told = format!("✓ visitor      {VISITOR} (the headers contradict each other on: address)\n");
+    assert!(text(&contrary.stdout).contains(&told), "{contrary:?}");
     let other = [&good[..5], &["-H", "CF-Connecting-IP: 198.51.100.1"]].concat();
     let denied = text(&explained(&file, &other).stdout);
     assert!(denied.contains("✗ policy       `client-networks`: network_denied"), "{denied}");
