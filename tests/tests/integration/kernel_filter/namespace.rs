@@ -151,7 +151,8 @@ async fn where_the_kernel_takes_no_filter_a_reload_that_requires_one_changes_not
     configure(&file, "kernel_filter: require, sources: [127.0.3.0/24]", "source: builtin");
     running.signal("-HUP");
     let metrics = || within(&running, "127.0.0.1", "http://127.0.0.1:9090/metrics");
-    assert!(eventually(|| metrics().contains("pullgate_config_reloads_total{outcome=\"refused\"} 1\n")).await);
+    let refused = || metrics().contains("pullgate_config_reloads_total{outcome=\"refused\"} 1\n");
+    assert!(eventually(refused).await, "{}", metrics());
     assert_eq!(within(&running, "127.0.1.1", "http://127.0.0.1:8080/"), "204 0");
     running.signal("-TERM");
     let (_, _, stderr) = running.end().await;
