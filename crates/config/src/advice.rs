@@ -80,7 +80,7 @@ fn shared(index: usize, host: &Host) -> Option<(String, Fault)> {
 /// A host that is told of visitors' certificates by whoever connects: they are no secrets.
 fn told_by_anybody(index: usize, host: &Host) -> Option<(String, Fault)> {
     host.rule.visitor.client_certificate?;
-    if !matches!(host.rule.origin_pull, OriginPull::Off) || !is_open(host) {
+    if matches!(host.rule.origin_pull, OriginPull::Require(_)) || !is_open(host) {
         return None;
     }
     let fault = Fault::new(

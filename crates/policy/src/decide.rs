@@ -322,6 +322,7 @@ fn is_believed(source: Source, trust: TrustLevel) -> bool {
 }
 
 fn visitor_of(host: &Host, facts: &Facts<'_>, believed: bool) -> Result<Visitor, Reason> {
+    headers::check_nomination(facts.request.headers, &host.visitor.address_header)?;
     let peer = facts.connection.peer.address().ip();
     if !believed {
         return Ok(Visitor { address: peer, country: None });

@@ -84,7 +84,7 @@ impl HeaderRules {
 }
 
 /// Owned names, lowercase with `-` for every byte that is not a letter or digit.
-const OWNED: [&str; 18] = [
+const OWNED: [&str; 23] = [
     "cdn-loop",
     "client-ip",
     "early-data",
@@ -94,15 +94,20 @@ const OWNED: [&str; 18] = [
     "forwarded-for",
     "malicious-uploads-detection",
     "proxy",
+    "proxy-client-ip",
     "remote-user",
     "true-client-ip",
     "via",
+    "wl-proxy-client-ip",
     "x-client-ip",
     "x-cluster-client-ip",
     "x-forwarded",
+    "x-host",
+    "x-original-host",
     "x-original-url",
     "x-real-ip",
     "x-rewrite-url",
+    "x-true-client-ip",
 ];
 
 /// Beginnings of owned names, in the same spelling.
@@ -123,7 +128,7 @@ const OWNED_PREFIXES: [&str; 9] = [
 pub fn is_owned(name: &str) -> bool {
     // Every owned name starts with one of these, which spares most fields the comparison.
     let first = name.as_bytes().first().map(u8::to_ascii_lowercase);
-    if !matches!(first, Some(b'c' | b'e'..=b'f' | b'm' | b'p' | b'r'..=b't' | b'v' | b'x')) {
+    if !matches!(first, Some(b'c' | b'e'..=b'f' | b'm' | b'p' | b'r'..=b't' | b'v'..=b'x')) {
         return false;
     }
     let same_start = |owned: &&&str| owned.as_bytes().first() == first.as_ref();
@@ -161,6 +166,14 @@ fn folds_to(name: &str, owned: &str) -> Fold {
     if name.len() == owned.len() { Fold::Whole } else { Fold::Prefix }
 }
 
+/// Whether applications may take a field for another one: the same name, in another spelling.
+fn poses_as(name: &HeaderName, own: &HeaderName) -> bool {
+    let (given, own) = (name.as_str(), own.as_str());
+    given.len() == own.len()
+        && given != own
+        && given.bytes().zip(own.bytes()).all(|(one, other)| fold(one) == fold(other))
+}
+
 /// The edits that every forwarded request gets.
 ///
 /// `believed` tells whether what the peer says of visitors is taken. The host goes on as it was judged.
@@ -170,7 +183,8 @@ pub fn identity_edits(known: &Known<'_>, rule: &VisitorRule, host: &str, believe
     // Most requests bring few names to remove and have these five fields set.
     let mut edits = HeaderEdits { remove: Vec::with_capacity(4), set: Vec::with_capacity(8) };
     for name in headers.keys() {
-        if is_owned(name.as_str()) && !(believed && passes(name, headers, known.visitor, rule.features)) {
+        let poses = poses_as(name, &rule.address_header);
+        if poses || is_owned(name.as_str()) && !(believed && passes(name, headers, known.visitor, rule.features)) {
             edits.remove.push(name.clone());
         }
     }
@@ -308,7 +322,18 @@ pub fn check_connection(headers: &HeaderMap, secrets: &SecretNames) -> Result<()
     Ok(())
 }
 
-/// Fields that `Connection` may name; Pingora takes no more either.
+/// Refuses a `Connection` field that names the field of the visitor's address, whatever an operator calls that.
+///
+/// # Errors
+/// [`Reason::HopByHopIdentity`].
+pub(crate) fn check_nomination(headers: &HeaderMap, own: &HeaderName) -> Result<(), Reason> {
+    let fields = headers.get_all(CONNECTION).iter();
+    let mut names = fields.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let is_own = |name: &[u8]| name.eq_ignore_ascii_case(own.as_str().as_bytes());
+    if names.any(is_own) { Err(Reason::HopByHopIdentity) } else { Ok(()) }
+}
+
+/// Fields that `Connection` may name: no client needs more, and Pingora takes nine.
 const MOST_NOMINATIONS: usize = 8;
 
 /// RFC 9110 section 5.6.2.

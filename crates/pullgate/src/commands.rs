@@ -23,10 +23,10 @@ pub(crate) fn run(file: &Path, take_over: bool) -> anyhow::Result<ExitCode> {
 pub(crate) fn reload(file: &Path, format: Format) -> anyhow::Result<ExitCode> {
     match (pullgate::reload(file), format) {
         (Ok(Applied { file, generation, warnings }), Format::Text) => {
-            println!("{warnings}{}: in force as generation {generation}", file.display());
+            sayln!("{warnings}{}: in force as generation {generation}", file.display());
         }
         (Ok(Applied { file, generation, warnings }), Format::Json) => {
-            println!("{}", json!({"file": file, "applied": true, "generation": generation, "warnings": warnings}));
+            sayln!("{}", json!({"file": file, "applied": true, "generation": generation, "warnings": warnings}));
         }
         (Err(AskError::Refused { why, configuration }), format) => {
             return Ok(unchanged(&why, configuration, format, "the configuration before serves on"));
@@ -41,8 +41,8 @@ pub(crate) fn upgrade(file: &Path, program: Option<PathBuf>, format: Format) -> 
     let program = program.map_or_else(std::env::current_exe, std::path::absolute).context("which program?")?;
     let Upgraded { process, before } = pullgate::upgrade(file, &program).context("nothing has changed")?;
     match format {
-        Format::Text => println!("process {process} serves, process {before} finishes what is open and ends"),
-        Format::Json => println!("{}", json!({"process": process, "before": before})),
+        Format::Text => sayln!("process {process} serves, process {before} finishes what is open and ends"),
+        Format::Json => sayln!("{}", json!({"process": process, "before": before})),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -55,13 +55,13 @@ pub(crate) fn refused(error: &LoadError) -> ExitCode {
 pub(crate) fn check(file: &Path, format: Format) -> ExitCode {
     match (load(file), format) {
         (Ok(Loaded { config, warnings, advice, .. }), Format::Text) => {
-            print!("{warnings}{advice}");
-            println!("{}: ok: {}", file.display(), summary(&config));
+            say!("{warnings}{advice}");
+            sayln!("{}: ok: {}", file.display(), summary(&config));
             ExitCode::SUCCESS
         }
         (Ok(Loaded { warnings, advice, .. }), Format::Json) => {
             let warnings = [warnings.list(), advice.list()].concat();
-            println!("{}", json!({"file": file, "ok": true, "problems": [], "warnings": warnings}));
+            sayln!("{}", json!({"file": file, "ok": true, "problems": [], "warnings": warnings}));
             ExitCode::SUCCESS
         }
         (Err(error), Format::Text) => refused(&error),
@@ -70,7 +70,7 @@ pub(crate) fn check(file: &Path, format: Format) -> ExitCode {
                 LoadError::Problems(problems) => json!(problems.list()),
                 LoadError::Unreadable { .. } => json!([{"message": error.to_string()}]),
             };
-            println!("{}", json!({"file": file, "ok": false, "problems": problems, "warnings": []}));
+            sayln!("{}", json!({"file": file, "ok": false, "problems": problems, "warnings": []}));
             ExitCode::from(BAD_CONFIGURATION)
         }
     }
@@ -83,8 +83,8 @@ pub(crate) fn observed(file: &Path, format: Format) -> anyhow::Result<ExitCode> 
     };
     let report = would_refuse(&config)?;
     match format {
-        Format::Text => print!("{report}"),
-        Format::Json => println!("{}", report.json()),
+        Format::Text => say!("{report}"),
+        Format::Json => sayln!("{}", report.json()),
     }
     Ok(if report.is_clear() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
@@ -105,7 +105,7 @@ pub(crate) fn ready(file: &Path, address: Option<SocketAddr>) -> anyhow::Result<
         Err(error) => return Ok(refused(&error)),
     };
     healthcheck(address)?;
-    println!("ready");
+    sayln!("ready");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -113,15 +113,15 @@ pub(crate) fn ready(file: &Path, address: Option<SocketAddr>) -> anyhow::Result<
 fn unchanged(why: &str, configuration: bool, format: Format, stays: &str) -> ExitCode {
     match format {
         Format::Text => eprintln!("{why}\npullgate: nothing has changed: {stays}"),
-        Format::Json => println!("{}", json!({"applied": false, "problem": why})),
+        Format::Json => sayln!("{}", json!({"applied": false, "problem": why})),
     }
     ExitCode::from(if configuration { BAD_CONFIGURATION } else { FAILED })
 }
 
 fn refresh(file: &Path, format: Format) -> anyhow::Result<ExitCode> {
     match (refresh_ranges(file), format) {
-        (Ok(outcome), Format::Text) => println!("ranges fetched: {outcome}"),
-        (Ok(outcome), Format::Json) => println!("{}", json!({"applied": true, "outcome": outcome})),
+        (Ok(outcome), Format::Text) => sayln!("ranges fetched: {outcome}"),
+        (Ok(outcome), Format::Json) => sayln!("{}", json!({"applied": true, "outcome": outcome})),
         (Err(AskError::Refused { why, configuration }), format) => {
             return Ok(unchanged(&why, configuration, format, "the ranges before stay in force"));
         }
@@ -143,8 +143,8 @@ pub(crate) fn ranges(what: Ranges, file: &Path, format: Format) -> anyhow::Resul
         Ranges::Refresh => return refresh(file, format),
     };
     match format {
-        Format::Text => print!("{text}"),
-        Format::Json => println!("{json}"),
+        Format::Text => say!("{text}"),
+        Format::Json => sayln!("{json}"),
     }
     Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }

@@ -56,21 +56,22 @@ pub fn explain(file: &Path, question: &Question) -> Result<Explanation, ExplainE
     let trail = Trail::new(places);
     let limits = config.listeners[listener].limits;
     let upstreams = config.upstreams.iter().map(|upstream| Arc::clone(&upstream.name)).collect::<Vec<_>>();
+    let name = Arc::clone(&config.listeners[listener].name);
+    let keys = Teams::last_good(&config, &System::beside(file));
+    let snapshot = Snapshot::new(config, keys, None)?;
     let asked = Asked {
-        question,
-        name: Arc::clone(&config.listeners[listener].name),
+        question: question.with_visitor(&snapshot.gate().rules.hosts),
+        name,
         listener,
         head_bytes: usize::try_from(limits.header_bytes).unwrap_or(usize::MAX),
         most_fields: usize::try_from(limits.header_count).unwrap_or(usize::MAX),
     };
-    let keys = Teams::last_good(&config, &System::beside(file));
-    let snapshot = Snapshot::new(config, keys, None)?;
     Ok(asked.judge(snapshot.gate(), trail, &upstreams))
 }
 
 /// A question with the listener that it is about.
-struct Asked<'a> {
-    question: &'a Question,
+struct Asked {
+    question: Question,
     name: Arc<str>,
     /// Index in the configuration.
     listener: usize,
@@ -78,7 +79,7 @@ struct Asked<'a> {
     most_fields: usize,
 }
 
-impl Asked<'_> {
+impl Asked {
     fn judge(&self, gate: &Arc<Gate>, mut trail: Trail, upstreams: &[Arc<str>]) -> Explanation {
         let Some(source) = self.admit(gate, &mut trail) else {
             return trail.closed("the connection is closed unheard");
@@ -252,12 +253,12 @@ fn proof(rule: &OriginPull, verdict: &ProofVerdict) -> (Verdict, String) {
 fn tell(ruling: &Ruling, gate: &Gate, trail: &mut Trail) {
     let denial = ruling.outcome.as_ref().err();
     let Some(index) = ruling.host else {
-        let layer = match denial.map(|denial| denial.reason) {
-            Some(Reason::HostUnknown | Reason::SourceUnlisted) => Layer::Host,
-            _ => Layer::Head,
+        let (layer, key) = match denial.map(|denial| denial.reason) {
+            Some(Reason::HostUnknown | Reason::SourceUnlisted) => (Layer::Host, "hosts"),
+            _ => (Layer::Head, ""),
         };
         let what = denial.map_or("", |denial| denial.label).to_owned();
-        trail.add(layer, Verdict::Refuse, what, "hosts");
+        trail.add(layer, Verdict::Refuse, what, key);
         return;
     };
     let host = gate.rules.hosts.host(index);

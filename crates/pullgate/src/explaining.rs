@@ -107,12 +107,12 @@ impl Explain {
 
     fn report(&self, explanation: &Explanation) {
         match (self.format, &self.log_line) {
-            (Format::Json, _) => println!("{}", json!(explanation)),
-            (Format::Text, None) => print!("{explanation}"),
+            (Format::Json, _) => sayln!("{}", json!(explanation)),
+            (Format::Text, None) => say!("{explanation}"),
             (Format::Text, Some(line)) => {
                 let reason = line.reason.as_ref().map(|reason| format!(", reason {reason}")).unwrap_or_default();
-                print!("{explanation}");
-                println!("the line says: {}{reason}", line.decision);
+                say!("{explanation}");
+                sayln!("the line says: {}{reason}", line.decision);
             }
         }
     }

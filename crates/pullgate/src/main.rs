@@ -1,6 +1,21 @@
 //! The command line. Exit codes: 0 done, 1 failed at run time, 2 bad usage or configuration (do not restart).
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line reports where its user looks")]
 
+/// Prints, as `print!` does. Whoever reads may have gone (`| head`): then there is nobody left to tell.
+macro_rules! say {
+    ($($what:tt)*) => {{
+        use std::io::Write as _;
+        if write!(std::io::stdout(), $($what)*).is_err() {
+            std::process::exit(0);
+        }
+    }};
+}
+
+/// Prints a line, as `println!` does.
+macro_rules! sayln {
+    ($($what:tt)*) => { say!("{}\n", format_args!($($what)*)) };
+}
+
 mod commands;
 mod explaining;
 

@@ -110,7 +110,7 @@ impl Ranges {
             return refused(
                 "the ranges come from no feed: `cloudflare.ranges.source` is not `api`; a file is read with a reload"
                     .into(),
-                true,
+                false,
             );
         }
         match self.asked.wait() {

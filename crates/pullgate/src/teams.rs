@@ -254,8 +254,8 @@ fn kept_keys(folder: &Path, feed: &KeyFeed) -> Option<Arc<TeamKeys>> {
 /// Says why keys were not had; those before stay.
 fn missed(team: &Team, error: &FetchError) -> RefreshOutcome {
     let (outcome, what) = match error {
-        FetchError::UnfitKeys(_) => (RefreshOutcome::Refused, "keys refused, those before stay"),
-        _ => (RefreshOutcome::Failed, "keys not fetched, those before stay"),
+        FetchError::UnfitKeys(_) => (RefreshOutcome::Refused, "keys refused, those before stay where there are any"),
+        _ => (RefreshOutcome::Failed, "keys not fetched, those before stay where there are any"),
     };
     warn!(team:% = team; "{what}: {}", causes(error));
     outcome

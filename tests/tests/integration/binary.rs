@@ -326,6 +326,22 @@ async fn workers_log_level_and_log_format_have_their_effect() {
     }
 }
 
+/// A reader that goes away (`| head`) ends a command, and is nobody's panic.
+#[test]
+fn a_reader_that_has_gone_is_no_panic() {
+    let props = Props::new();
+    let file = props.write(&Recipe::default(), "127.0.0.1:9");
+    for words in [&["check"][..], &["ranges", "show"], &["explain", "https://shop.example.com/", "--peer", "127.0.1.1"]]
+    {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(binary());
+        command.args(words).args(["--config", file.to_str().unwrap()]).stdout(writer);
+        let output = command.stderr(Stdio::piped()).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{words:?}: {output:?}");
+    }
+}
+
 /// What loads and deserves a second thought is said by `check`, and keeps nothing from starting.
 #[test]
 fn check_warns_of_what_is_weaker_than_it_looks() {

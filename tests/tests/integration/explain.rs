@@ -174,6 +174,24 @@ async fn a_line_of_the_access_log_is_explained_again() {
     assert_eq!((&json["outcome"]["decision"], &json["outcome"]["target"]), (&"forward".into(), &"/a?b=c".into()));
 }
 
+/// A line tells the visitor's address, and the host where it stands.
+#[tokio::test]
+async fn a_line_of_a_host_with_a_field_of_its_own_is_explained_by_that_field() {
+    let usual = Recipe::default();
+    let field = "    visitor: {address_header: X-Visitor}\n    routes:";
+    let hosts = usual.hosts.replace("    routes:", field);
+    let stage = Stage::with(Recipe { hosts, ..usual }).await;
+    let mut asked = pullgate_tests::stage::visit("open.example.com", "/");
+    asked.headers_mut().insert("x-visitor", VISITOR.parse().unwrap());
+    assert_eq!(stage.h1("open.example.com").await.send(asked).await.unwrap().status, 200);
+    let line = stage.access_lines(1).await[0].to_string();
+    let said = text(&explained(&stage.props.path().join("pullgate.yaml"), &["--log-line", &line]).stdout);
+    assert!(
+        said.contains(&format!("✓ visitor      {VISITOR}  (line")) && said.contains("forwarded to upstream"),
+        "{said}"
+    );
+}
+
 /// One request, as both sides get it.
 #[derive(Debug, Clone)]
 struct Case {

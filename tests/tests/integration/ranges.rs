@@ -582,6 +582,6 @@ async fn the_command_has_the_list_fetched_now() {
     props.write(&usual, "127.0.0.1:9");
     assert!(pullgate(&["reload", "-c", path]).status.success());
     let builtin = refresh(&[]);
-    assert_eq!(builtin.status.code(), Some(2), "{builtin:?}");
+    assert_eq!(builtin.status.code(), Some(1), "{builtin:?}");
     assert!(text(&builtin.stderr).contains("the ranges come from no feed"), "{builtin:?}");
 }

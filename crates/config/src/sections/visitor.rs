@@ -6,7 +6,7 @@ use crate::entry::{Entry, Unique};
 use crate::loading::{Fault, Read};
 use crate::section::Section;
 use http::HeaderName;
-use pullgate_policy::headers::feature_of;
+use pullgate_policy::headers::{feature_of, is_owned};
 use pullgate_policy::visitor::{Missing, VisitorRule};
 use pullgate_policy::{Feature, Features};
 
@@ -80,6 +80,12 @@ fn address_header(entry: &Entry<'_>, declared: Option<Features>) -> Read<HeaderN
                 feature.label()
             ));
             Err(entry.wrong(fault.help(format!("turn it on in the zone and write features: [{}]", feature.label()))))
+        }
+        None if is_owned(header.as_str()) && header != "cf-connecting-ip" => {
+            let fault = Fault::new(format!(
+                "`{header}` passes Cloudflare as visitors send it: they would choose their address themselves"
+            ));
+            Err(entry.wrong(fault.help("write CF-Connecting-IP, or a name of your own that a rule of the zone sets")))
         }
         _ => Ok(header),
     }

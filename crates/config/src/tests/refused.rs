@@ -380,6 +380,9 @@ const HOSTS: &[Case] = &[
     (BEFORE_ROUTES, "    visitor: {address_header: True-Client-IP, features: [bot]}\n§", &[
         "9:31 hosts[0].visitor.address_header: without Cloudflare's feature `true-client-ip`, visitors choose `true-client-ip` themselves (turn it on in the zone and write features: [true-client-ip])",
     ]),
+    (BEFORE_ROUTES, "    visitor: {address_header: X-Real-IP}\n§", &[
+        "9:31 hosts[0].visitor.address_header: `x-real-ip` passes Cloudflare as visitors send it: they would choose their address themselves (write CF-Connecting-IP, or a name of your own that a rule of the zone sets)",
+    ]),
     (BEFORE_ROUTES, "    visitor: {address_header: cf-pseudo-ipv4}\n§", &[
         "9:31 hosts[0].visitor.address_header: `CF-Pseudo-IPv4` is made up from an IPv6 address, and is nobody's (write CF-Connecting-IP, which has the real one)",
     ]),

@@ -2,8 +2,8 @@
 
 use http::Method;
 use pullgate_config::{Config, Protocol};
-use pullgate_policy::Reason;
 use pullgate_policy::hosts::normal_name;
+use pullgate_policy::{HostTable, Reason};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use serde::Deserialize;
 use std::net::IpAddr;
@@ -28,6 +28,8 @@ pub struct Question {
     pub url: Url,
     /// The fields besides Host, as they stand in a head: `name: value`. A Host among them takes the place of the URL's.
     pub headers: Vec<Vec<u8>>,
+    /// The visitor, for the field that the host finds it in, where the head has none; a line of the access log tells the address alone.
+    pub visitor: Option<IpAddr>,
     /// When.
     pub now: UnixTime,
 }
@@ -105,8 +107,21 @@ impl Question {
             method: Method::GET,
             url,
             headers: Vec::new(),
+            visitor: None,
             now,
         }
+    }
+
+    /// The same with the visitor in its field.
+    pub(super) fn with_visitor(&self, hosts: &HostTable) -> Self {
+        let Some(visitor) = self.visitor else { return self.clone() };
+        let host = self.url.sni().and_then(|name| hosts.find(&name));
+        let field = host.map_or("cf-connecting-ip", |index| hosts.host(index).visitor.address_header.as_str());
+        let mut question = self.clone();
+        if !self.headers.iter().any(|line| name_of(line).eq_ignore_ascii_case(field.as_bytes())) {
+            question.headers.push(format!("{field}: {visitor}").into_bytes());
+        }
+        question
     }
 
     /// The listener's index in a configuration.
@@ -214,12 +229,8 @@ impl LogLine {
             authority: self.authority.clone().ok_or_else(|| lacks("server.address"))?,
             target: format!("{}{query}", self.path.as_ref().ok_or_else(|| lacks("url.path"))?),
         };
-        let known = [
-            ("User-Agent", self.user_agent.clone()),
-            ("CF-Ray", self.ray.clone()),
-            ("CF-Worker", self.worker.clone()),
-            ("CF-Connecting-IP", self.client.map(|client| client.to_string())),
-        ];
+        let known =
+            [("User-Agent", self.user_agent.clone()), ("CF-Ray", self.ray.clone()), ("CF-Worker", self.worker.clone())];
         let line = |(name, value): (&str, Option<String>)| Some(format!("{name}: {}", value?).into_bytes());
         Ok(Question {
             listener: Some(self.listener.clone()),
@@ -230,6 +241,7 @@ impl LogLine {
             method,
             url,
             headers: known.into_iter().filter_map(line).collect(),
+            visitor: self.client,
             now,
         })
     }

@@ -119,8 +119,8 @@ pub(super) struct Trail {
 }
 
 /// Fields whose values the gateway chooses; those that a configuration sets may be secrets of the upstream's.
-const OWN: [&str; 7] =
-    ["cf-connecting-ip", "forwarded", "host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+const OWN: [&str; 6] =
+    ["cf-connecting-ip", "forwarded", "host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
 
 impl Trail {
     pub(super) fn new(places: Places) -> Self {

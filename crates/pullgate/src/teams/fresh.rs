@@ -33,6 +33,8 @@ pub(crate) async fn keep_keys(succession: Arc<Succession>, client: Client) {
     let mut tasks: Vec<Task> = Vec::new();
     loop {
         let feeds = succession.teams().feeds();
+        // One that a panic ended is started anew with the next configuration.
+        tasks.retain(|task| !task.running.is_finished());
         tasks.retain(|task| feeds.iter().any(|(feed, refresh)| (feed, *refresh) == (&task.feed, task.refresh)));
         for (feed, refresh) in feeds {
             if !tasks.iter().any(|task| task.feed == feed) {

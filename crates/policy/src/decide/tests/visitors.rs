@@ -9,6 +9,18 @@ fn reading(address_header: &'static str, missing: Missing) -> Rules {
     rules(vec![Host { visitor: VisitorRule { address_header, missing, ..VisitorRule::default() }, ..shop() }])
 }
 
+/// A name of the operator's own is owned like the others: in any spelling, and `Connection` takes it from nobody.
+#[test]
+fn a_field_of_the_operators_own_has_no_second_spelling() {
+    let rules = reading("x-my-ip", Missing::Refuse);
+    let arrival = Arrival::good().with("x-my-ip", "203.0.113.9").with("x_my_ip", "6.6.6.6").with("x.my-ip", "6.6.6.6");
+    let forwarded = arrival.forwarded(&rules);
+    assert_eq!(forwarded.get("x-my-ip").unwrap(), "203.0.113.9");
+    assert!(!forwarded.contains_key("x_my_ip") && !forwarded.contains_key("x.my-ip"));
+    let nominated = Arrival::good().with("x-my-ip", "203.0.113.9").with("connection", "close, X-My-IP");
+    assert_eq!(visitor(&nominated, &rules), Err(Reason::HopByHopIdentity));
+}
+
 fn visitor(arrival: &Arrival, rules: &Rules) -> Result<String, Reason> {
     let ruling = arrival.ruling(rules);
     ruling.outcome.map(|_| ruling.visitor.unwrap().address.to_string()).map_err(|denial| denial.reason)
