@@ -174,17 +174,22 @@ fn poses_as(name: &HeaderName, own: &HeaderName) -> bool {
         && given.bytes().zip(own.bytes()).all(|(one, other)| fold(one) == fold(other))
 }
 
+/// Whether a field is set in place of whatever came under its name.
+fn is_set_anew(name: &HeaderName, believed: bool) -> bool {
+    [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST].contains(name) || believed && *name == CF_CONNECTING_IP
+}
+
 /// The edits that every forwarded request gets.
 ///
 /// `believed` tells whether what the peer says of visitors is taken. The host goes on as it was judged.
 #[must_use]
 pub fn identity_edits(known: &Known<'_>, rule: &VisitorRule, host: &str, believed: bool) -> HeaderEdits {
     let headers = known.facts.request.headers;
-    // Most requests bring few names to remove and have these five fields set.
-    let mut edits = HeaderEdits { remove: Vec::with_capacity(4), set: Vec::with_capacity(8) };
+    // Most requests bring no other names than those that are set anew below, or pass.
+    let mut edits = HeaderEdits { remove: Vec::new(), set: Vec::with_capacity(8) };
     for name in headers.keys() {
-        let poses = poses_as(name, &rule.address_header);
-        if poses || is_owned(name.as_str()) && !(believed && passes(name, headers, known.visitor, rule.features)) {
+        let stays = || is_set_anew(name, believed) || believed && passes(name, headers, known.visitor, rule.features);
+        if poses_as(name, &rule.address_header) || is_owned(name.as_str()) && !stays() {
             edits.remove.push(name.clone());
         }
     }
