@@ -123,6 +123,25 @@ pub struct Ruling {
     pub outcome: Result<Permit, Denial>,
 }
 
+impl Ruling {
+    /// A refusal before anything was learned but what the connection proved.
+    #[must_use]
+    pub fn refused(reason: Reason, trust: TrustLevel) -> Self {
+        Self {
+            host: None,
+            route: None,
+            visitor: None,
+            trust,
+            observed: Vec::new(),
+            findings: Findings::default(),
+            disagreements: Vec::new(),
+            allow: None,
+            ends_connection: false,
+            outcome: Err(reason.into()),
+        }
+    }
+}
+
 impl Rules {
     /// What a connection proves to the host of its handshake, by the source that it is admitted as now.
     #[must_use]
@@ -136,18 +155,7 @@ impl Rules {
     #[must_use]
     pub fn decide(&self, facts: &Facts<'_>) -> Ruling {
         let source = self.admissions.source_of(facts.connection);
-        let mut ruling = Ruling {
-            host: None,
-            route: None,
-            visitor: None,
-            trust: self.trust_in(facts.connection, facts.now),
-            observed: Vec::new(),
-            findings: Findings::default(),
-            disagreements: Vec::new(),
-            allow: None,
-            ends_connection: false,
-            outcome: Err(Reason::SourceUnlisted.into()),
-        };
+        let mut ruling = Ruling::refused(Reason::SourceUnlisted, self.trust_in(facts.connection, facts.now));
         if let Some(source) = source {
             ruling.outcome = self.permit(facts, source, &mut ruling);
         }

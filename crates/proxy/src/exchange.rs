@@ -10,7 +10,6 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorSource, ErrorType};
 use pingora_proxy::Session;
 use pullgate_metrics::{Outcome, PanicAt, Seen, UpstreamEnd, Used};
-use pullgate_policy::policies::Findings;
 use pullgate_policy::response::Answer;
 use pullgate_policy::{Action, Denial, Facts, Reason, Request, RequestId, Ruling, TrustLevel};
 use rustls_pki_types::UnixTime;
@@ -81,7 +80,10 @@ impl Exchange {
             id: self.id,
             most_fields: carried.limits.head_fields,
         };
-        let ruling = log.metrics.survive(PanicAt::Request, || site.rules.decide(&facts)).unwrap_or_else(undecided);
+        let ruling = log
+            .metrics
+            .survive(PanicAt::Request, || site.rules.decide(&facts))
+            .unwrap_or_else(|| Ruling::refused(Reason::Panicked, TrustLevel::None));
         ruling.findings.unknown_keys.iter().for_each(|team| sites.want_keys(team));
         let forward = match ruling.outcome.as_ref().map(pullgate_policy::Permit::action) {
             Ok(Action::Forward { upstream, .. }) => {
@@ -287,22 +289,6 @@ fn in_words(error: &Error) -> String {
     match cause {
         Some(cause) => format!("{source}: {kind}: {}", cause.kind()),
         None => format!("{source}: {kind}"),
-    }
-}
-
-/// The ruling where the decision broke off: nobody passes without one.
-fn undecided() -> Ruling {
-    Ruling {
-        host: None,
-        route: None,
-        visitor: None,
-        trust: TrustLevel::None,
-        observed: Vec::new(),
-        findings: Findings::default(),
-        disagreements: Vec::new(),
-        allow: None,
-        ends_connection: false,
-        outcome: Err(Reason::Panicked.into()),
     }
 }
 

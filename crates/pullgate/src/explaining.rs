@@ -78,10 +78,8 @@ impl Explain {
         question.listener = self.listener.clone().or(question.listener);
         question.method = self.method.clone().unwrap_or(question.method);
         question.sni = self.sni.clone().or(question.sni).filter(|_| !self.no_sni);
-        // What is given takes the place of what the line says, and may be given twice.
-        let given = |line: &[u8]| self.headers.iter().any(|header| is_same_field(header.as_bytes(), line));
-        question.headers.retain(|line| !given(line));
-        question.headers.extend(self.headers.iter().map(|header| header.as_bytes().to_vec()));
+        let fields: Vec<Vec<u8>> = self.headers.iter().map(|header| header.as_bytes().to_vec()).collect();
+        question.set(&fields);
         if let Some(file) = &self.certificate {
             let unreadable = || format!("{} cannot be read as PEM certificates", file.display());
             let chain = CertificateDer::pem_file_iter(file).with_context(unreadable)?;
@@ -116,9 +114,4 @@ impl Explain {
             }
         }
     }
-}
-
-fn is_same_field(one: &[u8], other: &[u8]) -> bool {
-    let name = |line: &[u8]| line.split(|byte| *byte == b':').next().unwrap_or_default().to_ascii_lowercase();
-    name(one) == name(other)
 }

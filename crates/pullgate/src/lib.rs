@@ -16,6 +16,7 @@ mod process;
 mod ranges;
 mod reload;
 mod running;
+mod sealed;
 mod signals;
 mod snapshot;
 mod sockets;

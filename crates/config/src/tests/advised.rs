@@ -53,6 +53,9 @@ fn certificates_of_visitors_that_anybody_may_send() {
     check(&off, &[]);
     check(&told(&off), &[("9:15 hosts[0].visitor.client_certificate", "can send the certificate of any visitor")]);
     check(&told(&own()), &[]);
+    // Who is only watched is refused nothing.
+    let watched = with(&own(), "mode: require", "mode: observe");
+    check(&told(&watched), &[("9:15 hosts[0].visitor.client_certificate", "can send the certificate of any visitor")]);
     check(&told(MINIMAL), &[("8:5 hosts[0].origin_pull", SHARED)]);
     let answered = with(
         &told(&off),

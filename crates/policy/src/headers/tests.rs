@@ -17,6 +17,7 @@ const OWNED_SPELLINGS: &str = "\
     X-Original-Forwarded-For x!forwarded~for True-Client-IP True_Client_IP X-Real-IP X.Real.IP \
     X-Client-IP X_Client_IP X-Cluster-Client-IP Forwarded FORWARDED Client-Cert Client-Cert-Chain \
     client_cert X-Client-Cert X-Client-Cert-Foo X-Client-CertFoo X-SSL-Client-Verify x_ssl_cipher \
+    Proxy-Client-IP WL-Proxy-Client-IP wl_proxy_client_ip X-True-Client-IP X-Original-Host X-Host \
     CDN-Loop CDN_Loop Via Early-Data Exposed-Credential-Check Malicious-Uploads-Detection";
 
 const FREE: &str = "\

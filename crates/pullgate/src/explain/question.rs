@@ -112,6 +112,13 @@ impl Question {
         }
     }
 
+    /// Puts these fields into the head, in the place of all that have their names; one may be there twice.
+    pub fn set(&mut self, fields: &[Vec<u8>]) {
+        let is_given = |line: &[u8]| fields.iter().any(|field| name_of(field).eq_ignore_ascii_case(name_of(line)));
+        self.headers.retain(|line| !is_given(line));
+        self.headers.extend(fields.iter().cloned());
+    }
+
     /// The same with the visitor in its field.
     pub(super) fn with_visitor(&self, hosts: &HostTable) -> Self {
         let Some(visitor) = self.visitor else { return self.clone() };

@@ -4,15 +4,14 @@
 //! it is of the feed that is configured, and it passes the gate that every list passes.
 
 use super::Known;
+use crate::sealed;
 use crate::state_dir::{self, StateFileError};
 use ipnet::IpNet;
 use pullgate_config::{RangesFeed, RangesSource};
 use pullgate_metrics::RangesOrigin;
-use pullgate_policy::origin_pull::hex;
 use pullgate_policy::ranges::{Learnt, Leaving, UnfitList};
 use rustls_pki_types::UnixTime;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,14 +33,6 @@ pub(crate) enum KeptError {
     /// It holds what no list may.
     #[error("{NAME}")]
     Unfit(#[from] UnfitList),
-}
-
-/// The file: a record, and the SHA-256 of how it is written, which shows a torn write.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Sealed {
-    sha256: String,
-    record: Record,
 }
 
 /// Times are seconds since 1970.
@@ -67,10 +58,7 @@ struct Removed {
 /// What an earlier process learnt from a feed; nothing where there is no record, or one of another feed.
 pub(super) fn read(folder: &Path, feed: &RangesFeed, now: UnixTime) -> Result<Option<Known>, KeptError> {
     let Some(bytes) = state_dir::read(folder, NAME, LARGEST)? else { return Ok(None) };
-    let Sealed { sha256, record } = serde_json::from_slice(&bytes).map_err(|_| KeptError::Damaged)?;
-    if sha256 != seal(&record)? {
-        return Err(KeptError::Damaged);
-    }
+    let record = sealed::read(&bytes).ok_or(KeptError::Damaged)?;
     let Record { url, networks, fetched, tag, etag, prefixes, leaving } = record;
     if (url, networks) != identity(feed) {
         return Ok(None);
@@ -97,19 +85,13 @@ pub(super) fn write(folder: &Path, known: &Known) -> Result<(), KeptError> {
         prefixes: known.learnt.list().to_vec(),
         leaving: known.learnt.leaving().iter().map(removed).collect(),
     };
-    let sealed = Sealed { sha256: seal(&record)?, record };
-    let text = serde_json::to_vec_pretty(&sealed).map_err(|_| KeptError::Damaged)?;
+    let text = sealed::write(record).ok_or(KeptError::Damaged)?;
     Ok(state_dir::write(folder, NAME, &text)?)
 }
 
 /// What a record belongs to.
 fn identity(feed: &RangesFeed) -> (String, Vec<String>) {
     (feed.url.to_string(), feed.partners.iter().map(|partner| partner.label().to_owned()).collect())
-}
-
-fn seal(record: &Record) -> Result<String, KeptError> {
-    let text = serde_json::to_vec(record).map_err(|_| KeptError::Damaged)?;
-    Ok(hex(&Sha256::digest(text)))
 }
 
 fn at(seconds: u64) -> UnixTime {

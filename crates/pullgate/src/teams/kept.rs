@@ -3,12 +3,11 @@
 //! What stands in it decides who is let in. So it is believed only where nobody but this user, or root, can have written it, it is whole, it
 //! is of the address that is configured, and its keys are ones that would be taken from there.
 
+use crate::sealed;
 use crate::state_dir::{self, StateFileError};
 use pullgate_policy::access::{Key, KeyFeed, KeySet, Team, TeamKeys, UnfitKeys};
-use pullgate_policy::origin_pull::hex;
 use rustls_pki_types::UnixTime;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,14 +27,6 @@ pub(super) enum KeptError {
     /// It holds what no team could have told.
     #[error("{0}")]
     Unfit(String, #[source] UnfitKeys),
-}
-
-/// The file: a record, and the SHA-256 of how it is written, which shows a torn write.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Sealed {
-    sha256: String,
-    record: Record,
 }
 
 /// `fetched` is in seconds since 1970.
@@ -66,11 +57,7 @@ pub(super) fn read(folder: &Path, feed: &KeyFeed, now: UnixTime) -> Result<Optio
     let damaged = || KeptError::Damaged(name.clone());
     let bytes = state_dir::read(folder, &name, LARGEST).map_err(|error| KeptError::File(name.clone(), error))?;
     let Some(bytes) = bytes else { return Ok(None) };
-    let Sealed { sha256, record } = serde_json::from_slice(&bytes).map_err(|_| damaged())?;
-    if Some(sha256) != seal(&record) {
-        return Err(damaged());
-    }
-    let Record { team, url, fetched, keys } = record;
+    let Record { team, url, fetched, keys } = sealed::read(&bytes).ok_or_else(damaged)?;
     if (team.as_str(), url) != (feed.team.as_str(), feed.url.to_string()) {
         return Ok(None);
     }
@@ -91,12 +78,6 @@ pub(super) fn write(folder: &Path, feed: &KeyFeed, known: &TeamKeys) -> Result<(
         fetched: known.fetched.as_secs(),
         keys: known.set.keys().iter().map(written).collect(),
     };
-    let damaged = || KeptError::Damaged(name.clone());
-    let sealed = Sealed { sha256: seal(&record).ok_or_else(damaged)?, record };
-    let text = serde_json::to_vec_pretty(&sealed).map_err(|_| damaged())?;
+    let text = sealed::write(record).ok_or_else(|| KeptError::Damaged(name.clone()))?;
     state_dir::write(folder, &name, &text).map_err(|error| KeptError::File(name.clone(), error))
-}
-
-fn seal(record: &Record) -> Option<String> {
-    Some(hex(&Sha256::digest(serde_json::to_vec(record).ok()?)))
 }
