@@ -2,7 +2,8 @@
 //! in a file.
 
 use pullgate_tests::pki::{Authority, Identity};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use socket2::{Domain, Socket, Type};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -61,7 +62,7 @@ impl Peer {
     fn start(name: &'static str, address: SocketAddr, mut command: Command) -> Self {
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
         let deadline = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect(address).is_err() {
+        while !answers(address) {
             assert!(Instant::now() < deadline, "{name} does not listen on {address}");
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -91,6 +92,13 @@ impl Drop for Peer {
         let _ = Command::new("kill").arg(self.process.id().to_string()).status();
         let _ = self.process.wait();
     }
+}
+
+/// Whether something listens. The question comes from an admitted address: the kernel drops those of strangers.
+fn answers(address: SocketAddr) -> bool {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 1, 1], 0)).into()).unwrap();
+    socket.connect_timeout(&address.into(), Duration::from_millis(200)).is_ok()
 }
 
 fn cpu_of(id: &str) -> u64 {
