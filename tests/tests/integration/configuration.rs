@@ -30,7 +30,7 @@ fn furnish(folder: &Path) {
 fn with_certificates() -> (tempfile::TempDir, Vec<PathBuf>) {
     let folder = tempfile::tempdir().unwrap();
     let mut files = Vec::new();
-    for part in ["", "examples"] {
+    for part in ["", "examples", "kubernetes/config", "systemd"] {
         let target = folder.path().join(part);
         furnish(&target);
         for entry in std::fs::read_dir(root().join("conf").join(part)).unwrap() {
