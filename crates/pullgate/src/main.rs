@@ -18,10 +18,13 @@ macro_rules! sayln {
 
 mod commands;
 mod explaining;
+mod itself;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use commands::{check, demo, observed, ranges, ready, reload, run, upgrade};
 use explaining::Explain;
+use itself::{completions, man};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -104,6 +107,18 @@ enum Command {
         #[arg(long)]
         once: bool,
     },
+    /// Print the script by which a shell completes this command line
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Print the man page
+    Man {
+        /// Write the page, and one of each command, as files into this folder
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
 }
 
 #[derive(clap::Args)]
@@ -143,6 +158,8 @@ fn main() -> ExitCode {
         Command::Ranges { what, config, format } => ranges(what, &config.config, format),
         Command::Explain(request) => request.explain(),
         Command::Demo { once } => demo(once),
+        Command::Completions { shell } => completions(shell),
+        Command::Man { out } => man(out.as_deref()),
     };
     result.unwrap_or_else(|error| {
         eprintln!("pullgate: {error:#}");

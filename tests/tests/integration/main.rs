@@ -24,6 +24,7 @@ mod lifecycle;
 mod limits;
 mod listeners;
 mod living;
+mod machine;
 mod matrix;
 mod observability;
 mod observed;
