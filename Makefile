@@ -8,12 +8,13 @@ SECONDS ?= 60
 # How long the last part of the soak takes.
 MINUTES ?= 10
 
-.PHONY: help setup build check-conf test lint fuzz demo bypass soak bench bench-peers
+.PHONY: help setup build image check-conf test lint fuzz demo bypass soak bench bench-peers
 
 help:
 	@echo 'make demo         the main job on this machine: a play-acted Cloudflare, the gateway, an origin'
 	@echo 'make demo ONCE=1  the same, ending after the five requests'
 	@echo 'make test         every check and every test'
+	@echo 'make image        the image pullgate:full, of a release build: docker/README.md'
 	@echo 'make check-conf   throw-away certificates for conf/, and pullgate check for each file'
 	@echo 'make fuzz         certificate chains, ClientHellos, heads, range lists, fuzzed for SECONDS=60'
 	@echo 'make bypass       the known origin-pull bypasses against Pullgate and nginx, as tables'
@@ -27,6 +28,9 @@ setup:
 build: setup
 	$(CARGO) build --locked --workspace
 
+image: setup
+	docker/build full
+
 check-conf: build
 	conf/mint-certs
 	@for file in conf/*.yaml conf/examples/*.yaml; do target/debug/pullgate check --config $$file || exit 2; done
@@ -38,12 +42,14 @@ lint: setup
 	$(CARGO) fmt --all -- --check
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml -- --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+	tests/lint/run
 
 # The binary is built before the tests, which run it.
 test: lint
 	$(CARGO) build --locked --workspace --all-targets
 	$(CARGO) test --locked --workspace --exclude pullgate-tests
 	$(CARGO) test --locked --package pullgate-tests --lib --test integration
+	docker/test quick
 	fuzz/run 60
 
 fuzz: setup
