@@ -378,6 +378,17 @@ pub fn visit(authority: &str, path: &str) -> http::Request<http_body_util::Full<
     request
 }
 
+/// The same with one header more.
+pub fn visit_with(
+    authority: &str,
+    path: &str,
+    (name, value): (&'static str, &str),
+) -> http::Request<http_body_util::Full<bytes::Bytes>> {
+    let mut request = visit(authority, path);
+    request.headers_mut().insert(name, http::HeaderValue::from_str(value).unwrap());
+    request
+}
+
 /// Both protocol versions, one by one.
 pub const VERSIONS: [Versions; 2] = [Versions::Tls12, Versions::Tls13];
 
