@@ -19,8 +19,8 @@ help:
 	@echo 'make fuzz         certificate chains, ClientHellos, heads, range lists, fuzzed for SECONDS=60'
 	@echo 'make bypass       the known origin-pull bypasses against Pullgate and nginx, as tables'
 	@echo 'make soak         load, reloads, strangers, slow and idle clients, memory over MINUTES=10: figures and bars'
-	@echo 'make bench        what a decision costs (criterion)'
-	@echo 'make bench-peers  CPU per handshake and per request, beside nginx'
+	@echo 'make bench        what a decision, a verdict, a look-up cost (criterion)'
+	@echo 'make bench-peers  CPU per handshake, request and body, beside nginx and HAProxy'
 
 setup:
 	@.ci/setup
@@ -33,7 +33,7 @@ image: setup
 
 check-conf: build
 	conf/mint-certs
-	@for file in conf/*.yaml conf/examples/*.yaml; do target/debug/pullgate check --config $$file || exit 2; done
+	@for file in conf/*.yaml conf/examples/*.yaml conf/kubernetes/config/*.yaml conf/systemd/*.yaml; do target/debug/pullgate check --config $$file || exit 2; done
 
 demo: setup
 	$(CARGO) run --locked --quiet --package pullgate -- demo $(if $(ONCE),--once)

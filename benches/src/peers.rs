@@ -244,7 +244,7 @@ pub fn pullgate(ground: &Ground, binary: &Path, origin: SocketAddr) -> Peer {
 runtime: {{workers: 1, state_dir: state}}
 admin: {{address: '{admin}'}}
 log: {{level: error, access: pullgate-access.log}}
-cloudflare: {{ranges: {{source: builtin, extra: [127.0.0.1/32, 127.0.1.0/24]}}}}
+cloudflare: {{ranges: {{source: builtin, extra: [127.0.1.0/24]}}}}
 listeners:
   - {{name: https, address: '{address}'}}
 hosts:
