@@ -8,12 +8,13 @@ SECONDS ?= 60
 # How long the last part of the soak takes.
 MINUTES ?= 10
 
-.PHONY: help setup build image check-conf test lint fuzz demo bypass soak bench bench-peers
+.PHONY: help setup build release image check-conf test lint fuzz demo bypass soak bench bench-peers
 
 help:
 	@echo 'make demo         the main job on this machine: a play-acted Cloudflare, the gateway, an origin'
 	@echo 'make demo ONCE=1  the same, ending after the five requests'
 	@echo 'make test         every check and every test'
+	@echo 'make release      the program for production, by profile-guided optimisation: dist/pullgate'
 	@echo 'make image        the image pullgate:full, of a release build: docker/README.md'
 	@echo 'make check-conf   throw-away certificates for conf/, and pullgate check for each file'
 	@echo 'make fuzz         certificate chains, ClientHellos, heads, range lists, fuzzed for SECONDS=60'
@@ -27,6 +28,9 @@ setup:
 
 build: setup
 	$(CARGO) build --locked --workspace
+
+release: setup
+	benches/release/run
 
 image: setup
 	docker/build full
