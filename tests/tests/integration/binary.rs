@@ -301,7 +301,9 @@ async fn workers_log_level_and_log_format_have_their_effect() {
         let running = Running::start(&props.write(&recipe, &origin.address().to_string()));
         let admin = format!("127.0.0.1:{admin}");
         assert!(eventually(|| pullgate(&["healthcheck", "--address", &admin]).status.success()).await);
-        assert_eq!(threads(running.0.id(), "pullgate"), 3 + 1, "the workers and the main thread");
+        // A thread that starts has its parent's name for a moment, and then its own.
+        let workers_and_main = || threads(running.0.id(), "pullgate") == 3 + 1;
+        assert!(eventually(workers_and_main).await, "{} threads", threads(running.0.id(), "pullgate"));
         let url = format!("http://127.0.0.1:{http}/");
         for (from, served) in [("127.0.1.1", true), ("127.0.2.1", false)] {
             let output = curl(&[
