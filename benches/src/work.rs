@@ -84,6 +84,11 @@ impl Work {
         }
     }
 
+    fn check(self, status: u16, body: &[u8]) {
+        assert_eq!(status, 200, "{}", self.title());
+        assert!(self.is_answer(body), "{}: not the origin's body", self.title());
+    }
+
     /// Does one round at a peer, and says how long each request took, its connection not included.
     pub async fn round(self, ground: &Ground, peer: &Peer, quick: bool) -> Vec<Duration> {
         let tls = Arc::new(Tls::trusting(&ground.server_ca).presenting(&ground.edge));
@@ -102,8 +107,7 @@ impl Work {
                             let began = Instant::now();
                             let answer = client.send(visit_with(HOSTNAME, self.path(), EDGE)).await.unwrap();
                             took.push(began.elapsed());
-                            assert_eq!(answer.status.as_u16(), 200);
-                            assert!(self.is_answer(&answer.body), "{}: not the origin's body", self.title());
+                            self.check(answer.status.as_u16(), &answer.body);
                         }
                         took
                     }
@@ -193,8 +197,7 @@ async fn connections(
             let began = Instant::now();
             let answer = client.send(visit_with(HOSTNAME, work.path(), EDGE)).await.unwrap();
             took.push(began.elapsed());
-            assert_eq!(answer.status.as_u16(), 200);
-            assert!(work.is_answer(&answer.body), "{}: not the origin's body", work.title());
+            work.check(answer.status.as_u16(), &answer.body);
         }
     }
     took
