@@ -12,7 +12,7 @@ use crate::stream::Stream;
 use crate::throttle::{Throttle, Throttles};
 use crate::trouble::Trouble;
 use log::{debug, warn};
-use pullgate_metrics::{ConnectionOutcome, HandshakeOutcome, Metrics, OpenGauge, PanicAt, rfc3339};
+use pullgate_metrics::{ConnectionOutcome, Date, HandshakeOutcome, Metrics, OpenGauge, PanicAt};
 use pullgate_policy::hosts::HostName;
 use pullgate_policy::origin_pull::{Leaf, Verdict};
 use pullgate_policy::proxy_header::Announced;
@@ -334,7 +334,7 @@ fn report(failure: &Failure, listener: &Listener, (peer, source): (Peer, Source)
         issuer:% = leaf(|leaf| leaf.issuer.clone()),
         serial:% = leaf(|leaf| leaf.serial.clone()),
         sha256:% = leaf(|leaf| leaf.sha256.clone()),
-        not_after:% = leaf(|leaf| rfc3339(leaf.not_after)),
+        not_after:% = leaf(|leaf| Date(leaf.not_after).to_string()),
         held_back:% = if held_back == 0 { String::new() } else { held_back.to_string() };
         "handshake refused: {}", failure.error
     );

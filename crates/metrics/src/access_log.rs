@@ -4,12 +4,18 @@
 
 use crate::outcome::Outcome;
 use crate::sink::Sink;
-use rustls_pki_types::UnixTime;
-use serde::Serialize;
+use http::HeaderName;
+use http::header::USER_AGENT;
+use humantime::Rfc3339Timestamp;
+use pullgate_policy::{Peer, RequestId};
+use serde::{Serialize, Serializer};
 use std::borrow::Cow;
-use std::fmt::Write as _;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use std::fmt::{Display, Write as _};
+use std::net::IpAddr;
+
+// Names, not texts: a lookup by text parses it first, on each request.
+const CF_RAY: HeaderName = HeaderName::from_static("cf-ray");
+const CF_WORKER: HeaderName = HeaderName::from_static("cf-worker");
 
 /// How lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +37,9 @@ pub struct AccessLog {
 /// Bytes of a text that a client chose; what is longer is cut.
 const LONGEST: usize = 1024;
 
+/// Bytes that a usual line fits in.
+const USUAL: usize = 1024;
+
 /// Bytes of a method; the longest that is registered has 17.
 const LONGEST_METHOD: usize = 32;
 
@@ -39,7 +48,8 @@ const LONGEST_RAY: usize = 64;
 
 #[derive(Serialize)]
 struct Line<'a> {
-    timestamp: String,
+    #[serde(serialize_with = "as_shown")]
+    timestamp: Rfc3339Timestamp,
     #[serde(rename = "http.request.method", skip_serializing_if = "Option::is_none")]
     method: Option<Cow<'a, str>>,
     #[serde(rename = "server.address", skip_serializing_if = "Option::is_none")]
@@ -51,14 +61,9 @@ struct Line<'a> {
     #[serde(rename = "http.response.status_code")]
     status: u16,
     #[serde(rename = "client.address", skip_serializing_if = "Option::is_none")]
-    client: Option<String>,
-    #[serde(rename = "network.peer.address")]
-    peer: String,
-    #[serde(rename = "balancer.address", skip_serializing_if = "Option::is_none")]
-    balancer: Option<String>,
+    client: Option<IpAddr>,
     #[serde(rename = "network.protocol.version", skip_serializing_if = "Option::is_none")]
     version: Option<&'a str>,
-    listener: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     host: Option<&'a str>,
     #[serde(rename = "http.route", skip_serializing_if = "Option::is_none")]
@@ -73,6 +78,9 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     disagreements: Vec<&'static str>,
     trust: &'a str,
+    /// The host that judged the client's certificate, where it is not the request's.
+    #[serde(rename = "origin_pull.host", skip_serializing_if = "Option::is_none")]
+    judged_by: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<&'a str>,
     #[serde(rename = "upstream.server", skip_serializing_if = "Option::is_none")]
@@ -92,36 +100,14 @@ struct Line<'a> {
     ray: Option<Cow<'a, str>>,
     #[serde(rename = "cf.worker", skip_serializing_if = "Option::is_none")]
     worker: Option<Cow<'a, str>>,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    tls: Option<TlsLine<'a>>,
-    request_id: String,
+    #[serde(serialize_with = "as_shown")]
+    request_id: RequestId,
     generation: u64,
 }
 
-#[derive(Serialize)]
-struct TlsLine<'a> {
-    #[serde(rename = "tls.protocol.version")]
-    version: &'a str,
-    #[serde(rename = "tls.cipher")]
-    cipher: &'a str,
-    #[serde(rename = "tls.resumed")]
-    resumed: bool,
-    #[serde(rename = "tls.server.name", skip_serializing_if = "Option::is_none")]
-    sni: Option<&'a str>,
-    #[serde(rename = "origin_pull.verdict")]
-    verdict: &'a str,
-    #[serde(rename = "origin_pull.host", skip_serializing_if = "Option::is_none")]
-    judged_by: Option<&'a str>,
-    #[serde(rename = "tls.client.subject", skip_serializing_if = "Option::is_none")]
-    subject: Option<&'a str>,
-    #[serde(rename = "tls.client.issuer", skip_serializing_if = "Option::is_none")]
-    issuer: Option<&'a str>,
-    #[serde(rename = "tls.client.serial_number", skip_serializing_if = "Option::is_none")]
-    serial: Option<&'a str>,
-    #[serde(rename = "tls.client.not_after", skip_serializing_if = "Option::is_none")]
-    not_after: Option<String>,
-    #[serde(rename = "tls.client.hash.sha256", skip_serializing_if = "Option::is_none")]
-    sha256: Option<&'a str>,
+/// Writes a value as it is shown, without a text in between.
+fn as_shown<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
 }
 
 impl AccessLog {
@@ -134,33 +120,35 @@ impl AccessLog {
     /// Writes the line of one request.
     pub fn write(&self, outcome: &Outcome<'_>) {
         let line = self.line(outcome);
-        let mut bytes = Vec::with_capacity(768);
+        let mut bytes = Vec::with_capacity(USUAL);
         match self.form {
-            // Only a map with keys that are no strings fails to serialise.
-            Form::Json => serde_json::to_writer(&mut bytes, &line).unwrap_or_default(),
-            Form::Text => bytes.extend_from_slice(text(&line).as_bytes()),
+            Form::Json => {
+                // Only a map with keys that are no strings fails to serialise.
+                serde_json::to_writer(&mut bytes, &line).unwrap_or_default();
+                outcome.about.append_to(&mut bytes, outcome.connection);
+            }
+            Form::Text => bytes.extend_from_slice(text(&line, outcome.connection.peer).as_bytes()),
         }
         bytes.push(b'\n');
-        bytes.shrink_to_fit();
+        if bytes.capacity() > USUAL {
+            bytes.shrink_to_fit();
+        }
         self.sink.send(bytes);
     }
 
     fn line<'a>(&self, outcome: &'a Outcome<'a>) -> Line<'a> {
         let seen = outcome.seen.as_ref();
         let (path, query) = seen.map(|seen| self.path_and_query(seen.target)).unzip();
-        let field = |name: &str, longest| Some(cut(seen?.headers.get(name)?.as_bytes(), longest));
+        let field = |name: HeaderName, longest| Some(cut(seen?.headers.get(name)?.as_bytes(), longest));
         Line {
-            timestamp: OffsetDateTime::from(outcome.started).format(&Rfc3339).unwrap_or_default(),
+            timestamp: humantime::format_rfc3339_micros(outcome.started),
             method: seen.map(|seen| cut(seen.method.as_str().as_bytes(), LONGEST_METHOD)),
             authority: seen.filter(|seen| !seen.authority.is_empty()).map(|seen| cut(seen.authority, LONGEST)),
             path,
             query: query.flatten(),
             status: outcome.status,
-            client: outcome.visitor.map(|visitor| visitor.address.to_string()),
-            peer: outcome.connection.peer.address().ip().to_string(),
-            balancer: outcome.connection.balancer.map(|balancer| balancer.address().ip().to_string()),
+            client: outcome.visitor.map(|visitor| visitor.address),
             version: seen.map(|seen| seen.version),
-            listener: &outcome.connection.listener,
             host: outcome.host,
             route: outcome.route,
             decision: decision(outcome),
@@ -169,6 +157,7 @@ impl AccessLog {
             would_refuse: outcome.observed.iter().map(|seen| format!("{}: {}", seen.policy, seen.reason)).collect(),
             disagreements: outcome.disagreements.iter().map(|what| what.label()).collect(),
             trust: outcome.trust.label(),
+            judged_by: judged_by(outcome),
             upstream: outcome.upstream.map(|used| used.upstream),
             server: outcome.upstream.map(|used| used.server),
             error_type: outcome.error.as_ref().and(outcome.upstream.map(|used| used.end.label())),
@@ -176,11 +165,10 @@ impl AccessLog {
             duration_ms: (outcome.duration.as_secs_f64() * 1e6).round() / 1e3,
             request_bytes: outcome.request_bytes,
             response_bytes: outcome.response_bytes,
-            user_agent: field("user-agent", LONGEST),
-            ray: field("cf-ray", LONGEST_RAY),
-            worker: field("cf-worker", LONGEST),
-            tls: tls_line(outcome),
-            request_id: outcome.id.to_string(),
+            user_agent: field(USER_AGENT, LONGEST),
+            ray: field(CF_RAY, LONGEST_RAY),
+            worker: field(CF_WORKER, LONGEST),
+            request_id: outcome.id,
             generation: outcome.generation,
         }
     }
@@ -210,28 +198,9 @@ impl AccessLog {
     }
 }
 
-fn tls_line<'a>(outcome: &'a Outcome<'a>) -> Option<TlsLine<'a>> {
-    let tls = outcome.connection.tls()?;
-    Some(TlsLine {
-        version: tls.version,
-        cipher: tls.cipher,
-        resumed: tls.resumed,
-        sni: tls.sni.as_deref(),
-        verdict: tls.verdict.label(),
-        judged_by: Some(tls.host.as_str()).filter(|host| outcome.host != Some(host)),
-        subject: tls.leaf.as_ref().map(|leaf| leaf.subject.as_str()),
-        issuer: tls.leaf.as_ref().map(|leaf| leaf.issuer.as_str()),
-        serial: tls.leaf.as_ref().map(|leaf| leaf.serial.as_str()),
-        not_after: tls.leaf.as_ref().map(|leaf| rfc3339(leaf.not_after)),
-        sha256: tls.leaf.as_ref().map(|leaf| leaf.sha256.as_str()),
-    })
-}
-
-/// A time as logs write it, in UTC; empty beyond the year 9999.
-#[must_use]
-pub fn rfc3339(time: UnixTime) -> String {
-    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-    OffsetDateTime::from_unix_timestamp(seconds).ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
+fn judged_by<'a>(outcome: &Outcome<'a>) -> Option<&'a str> {
+    let judge = outcome.connection.tls()?.host.as_str();
+    Some(judge).filter(|host| outcome.host != Some(host))
 }
 
 fn decision(outcome: &Outcome<'_>) -> &'static str {
@@ -248,14 +217,14 @@ fn cut(bytes: &[u8], longest: usize) -> Cow<'_, str> {
 }
 
 /// `2026-01-02T03:04:05Z 203.0.113.7 GET shop.example.com/path 200 permit 12.3ms`, then what is worth knowing.
-fn text(line: &Line<'_>) -> String {
+fn text(line: &Line<'_>, peer: Peer) -> String {
     let mut text = String::new();
     let plain = |value: &str| value.chars().flat_map(char::escape_default).collect::<String>();
     let _ = write!(
         text,
         "{} {} {} {}{} {} {} {:.1}ms",
         line.timestamp,
-        line.client.as_deref().unwrap_or(&line.peer),
+        line.client.unwrap_or(peer.address().ip()),
         plain(line.method.as_deref().unwrap_or("-")),
         plain(line.authority.as_deref().unwrap_or("-")),
         plain(line.path.as_deref().unwrap_or("")),

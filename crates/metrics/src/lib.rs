@@ -1,6 +1,8 @@
 //! What is seen from outside: one [`Outcome`] becomes Prometheus series and one access-log line.
 
+mod about;
 mod access_log;
+mod date;
 mod events;
 mod families;
 mod labels;
@@ -10,7 +12,9 @@ mod probes;
 mod series;
 mod sink;
 
-pub use access_log::{AccessLog, Form, rfc3339};
+pub use about::About;
+pub use access_log::{AccessLog, Form};
+pub use date::Date;
 pub use events::{
     ConnectionOutcome, Expiry, ExpiryKind, HandshakeOutcome, PanicAt, RangesOrigin, RefreshOutcome, ReloadOutcome,
 };

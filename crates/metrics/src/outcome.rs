@@ -1,5 +1,6 @@
 //! The outcome of one request: everything that series and access log are made from.
 
+use crate::about::About;
 use http::{HeaderMap, Method};
 use pullgate_policy::{Connection, Denial, Disagreement, Observed, RequestId, TrustLevel, Visitor};
 use std::time::{Duration, SystemTime};
@@ -9,6 +10,8 @@ use std::time::{Duration, SystemTime};
 pub struct Outcome<'a> {
     /// The connection it came on.
     pub connection: &'a Connection,
+    /// What log lines say of it.
+    pub about: &'a About,
     /// The request as received; none where no head could be read.
     pub seen: Option<Seen<'a>>,
     /// The host's label.

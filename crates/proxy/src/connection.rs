@@ -13,6 +13,7 @@ use pingora_core::protocols::{
     UniqueID, UniqueIDType,
 };
 use pullgate_door::{Arrival, OpenConnection, Stream};
+use pullgate_metrics::About;
 use pullgate_policy::head::{self, Extent};
 use pullgate_policy::{Connection, Reason};
 use std::fmt;
@@ -31,6 +32,8 @@ use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
 #[derive(Debug)]
 pub(crate) struct Carried {
     pub(crate) connection: Arc<Connection>,
+    /// What log lines say of it.
+    pub(crate) about: About,
     pub(crate) limits: HttpLimits,
     /// Requests that reached a decision; a head that Pingora refused by itself did not.
     judged: AtomicU64,
@@ -92,6 +95,9 @@ pub(crate) enum Turn {
 /// with its head has to fit.
 const WRITE_BUFFER: usize = 32 * 1024;
 
+/// What is taken for it at first: most answers are a head and a small body, and memory that was just used is still near.
+const SMALL_WRITE_BUFFER: usize = 4 * 1024;
+
 /// The first bytes of every HTTP/2 connection.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -138,7 +144,13 @@ impl Conn {
         // The cell is fresh.
         let _ = socket.peer_addr.set(Some(connection.peer.address().into()));
         let ssl = connection.tls().map(|tls| Arc::new(SslDigest::new(tls.cipher, tls.version, None, None, Vec::new())));
-        let carried = Carried { connection, limits, judged: AtomicU64::new(0), ending: watch::Sender::new(false) };
+        let carried = Carried {
+            connection,
+            about: About::default(),
+            limits,
+            judged: AtomicU64::new(0),
+            ending: watch::Sender::new(false),
+        };
         let digest = ProxyDigest::new(Box::new(ResponseHeader::build(200, Some(0))?), Some(Box::new(carried)));
         Ok(Self {
             io: stream,
@@ -231,7 +243,7 @@ impl Conn {
 
     /// Writes a last answer and closes, so that the answer arrives: a socket closed with unread bytes sends a reset, which
     /// overtakes it.
-    pub(crate) async fn answer_and_close(mut self, answer: &[u8]) -> io::Result<()> {
+    pub(crate) async fn answer_and_close(mut self: Box<Self>, answer: &[u8]) -> io::Result<()> {
         let farewell = async {
             self.io.write_all(answer).await?;
             self.io.shutdown().await?;
@@ -408,8 +420,10 @@ impl AsyncWrite for Conn {
         if let Some(overheard) = &mut self.overheard {
             overheard.follow(bytes);
         }
-        if self.unsent.capacity() == 0 {
-            self.unsent.reserve(WRITE_BUFFER);
+        let (held, wanted) = (self.unsent.len(), self.unsent.len() + bytes.len());
+        if wanted > self.unsent.capacity() {
+            let room = if wanted <= SMALL_WRITE_BUFFER { SMALL_WRITE_BUFFER } else { WRITE_BUFFER };
+            self.unsent.reserve(room - held);
         }
         self.unsent.extend_from_slice(bytes);
         Poll::Ready(Ok(bytes.len()))

@@ -223,6 +223,7 @@ impl Exchange {
         }
         Outcome {
             connection: &carried.connection,
+            about: &carried.about,
             seen: Some(seen(header)),
             host: host.map(|host| host.name.as_str()),
             route: route.map(|route| &*route.name),
@@ -346,6 +347,7 @@ pub(crate) fn judged_target(header: &RequestHeader) -> Option<Vec<u8>> {
 pub(crate) fn refused_head<'a>(carried: &'a Carried, denial: &'a Denial, id: RequestId, site: &Site) -> Outcome<'a> {
     Outcome {
         connection: &carried.connection,
+        about: &carried.about,
         seen: None,
         host: None,
         route: None,

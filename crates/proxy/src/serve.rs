@@ -119,7 +119,8 @@ impl Http {
         (Self { inner: Arc::new(inner), drain, _alive: alive }, finished)
     }
 
-    async fn http1(&self, mut conn: Conn, limits: HttpLimits) {
+    /// The connection stays in its box from one request to the next: it is too large to be moved for each.
+    async fn http1(&self, mut conn: Box<Conn>, limits: HttpLimits) {
         let digest = conn.digest();
         let Some(carried) = Carried::within(&digest) else { return };
         let mut settings = None;
@@ -136,7 +137,7 @@ impl Http {
                     return;
                 }
             }
-            let mut session = ServerSession::new_http1(Box::new(conn));
+            let mut session = ServerSession::new_http1(conn);
             if let Some(settings) = settings.take() {
                 let settings: pingora_core::apps::HttpPersistentSettings = settings;
                 settings.apply_to_session(&mut session);
@@ -155,7 +156,7 @@ impl Http {
             }
             let Some((stream, kept)) = reused.map(ReusedHttpStream::consume) else { return };
             let Ok(next) = stream.into_any().downcast::<Conn>() else { return };
-            conn = *next;
+            conn = next;
             turn = Turn::Later;
             settings = kept;
         }
@@ -199,7 +200,7 @@ impl Reception for Http {
         let limits = limits.unwrap_or(HttpLimits::PARTING);
         match Conn::new(arrival, limits) {
             Ok(conn) if conn.is_http2() => self.http2(conn, limits).await,
-            Ok(conn) => self.http1(conn, limits).await,
+            Ok(conn) => self.http1(Box::new(conn), limits).await,
             Err(error) => debug!("a connection was not taken: {error}"),
         }
     }

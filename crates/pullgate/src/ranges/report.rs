@@ -5,7 +5,7 @@ use crate::healthcheck::{AdminError, ask};
 use crate::world::System;
 use ipnet::IpNet;
 use pullgate_config::{Config, RangesSource};
-use pullgate_metrics::rfc3339;
+use pullgate_metrics::Date;
 use pullgate_policy::ranges::{Learnt, Leaving};
 use rustls_pki_types::UnixTime;
 use serde::{Deserialize, Serialize};
@@ -126,12 +126,7 @@ impl fmt::Display for RangesReport {
             "last_good" => "kept by an earlier process",
             _ => "from the API",
         };
-        writeln!(
-            f,
-            "ranges {whose}: {} prefixes, {from}, right as of {}",
-            self.prefixes.len(),
-            rfc3339(at(self.since))
-        )?;
+        writeln!(f, "ranges {whose}: {} prefixes, {from}, right as of {}", self.prefixes.len(), Date(at(self.since)))?;
         if let Some(url) = &self.url {
             let networks = self.networks.iter().map(|network| format!(" with {network}"));
             writeln!(f, "feed: {url}{}", networks.collect::<String>())?;
@@ -141,7 +136,7 @@ impl fmt::Display for RangesReport {
         }
         self.prefixes.iter().try_for_each(|prefix| writeln!(f, "  {prefix}"))?;
         for LeavingReport { prefix, until } in &self.leaving {
-            writeln!(f, "  {prefix}  removed, counts until {}", rfc3339(at(*until)))?;
+            writeln!(f, "  {prefix}  removed, counts until {}", Date(at(*until)))?;
         }
         self.extra.iter().try_for_each(|prefix| writeln!(f, "  {prefix}  extra"))
     }
