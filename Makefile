@@ -8,11 +8,12 @@ SECONDS ?= 60
 # How long the last part of the soak takes.
 MINUTES ?= 10
 
-.PHONY: help setup build release image check-conf test lint fuzz demo bypass soak bench bench-peers
+.PHONY: help setup build release image check-conf test lint fuzz demo compose-demo bypass soak bench bench-peers
 
 help:
 	@echo 'make demo         the main job on this machine: a play-acted Cloudflare, the gateway, an origin'
 	@echo 'make demo ONCE=1  the same, ending after the five requests'
+	@echo 'make compose-demo the same in containers, scraped by Prometheus; KEEP=1 stays up, PROFILE=full: docker/README.md'
 	@echo 'make test         every check and every test'
 	@echo 'make release      the program for production, by profile-guided optimisation: dist/pullgate'
 	@echo 'make image        the image pullgate:full, of a release build: docker/README.md'
@@ -41,6 +42,9 @@ check-conf: build
 
 demo: setup
 	$(CARGO) run --locked --quiet --package pullgate -- demo $(if $(ONCE),--once)
+
+compose-demo: setup
+	docker/compose-demo $(PROFILE)
 
 lint: setup
 	$(CARGO) fmt --all -- --check

@@ -55,6 +55,20 @@ fn every_file_in_conf_loads_without_a_warning() {
     }
 }
 
+/// The script of the demo puts addresses of its networks into the variables, and the engine resolves the origin's name.
+#[test]
+fn the_configuration_of_the_compose_demo_loads_without_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    furnish(folder.path());
+    let text = std::fs::read_to_string(root().join("docker/demo/pullgate/pullgate.yaml")).unwrap();
+    let file = folder.path().join("pullgate.yaml");
+    let text = text.replace("${SCRAPE_ADDRESS}", "127.0.0.1").replace("${PULL_SUBNET}", "127.0.1.0/24");
+    let text = text.replace("origin:8080", "127.0.0.1:9000");
+    std::fs::write(&file, text).unwrap();
+    let loaded = pullgate::load(&file).unwrap_or_else(|error| panic!("{error}"));
+    assert!(loaded.warnings.list().is_empty(), "{}", loaded.warnings);
+}
+
 /// The pages of `docs/policies/`, by the name of the file without its extension.
 fn policy_pages() -> BTreeMap<String, String> {
     let files = std::fs::read_dir(root().join("docs/policies")).unwrap().map(|entry| entry.unwrap().path());
