@@ -16,7 +16,7 @@ help:
 	@echo 'make compose-demo the same in containers, scraped by Prometheus; KEEP=1 stays up, PROFILE=full: docker/README.md'
 	@echo 'make test         every check and every test'
 	@echo 'make release      the program for production, by profile-guided optimisation: dist/pullgate'
-	@echo 'make image        the image pullgate:full, of a release build: docker/README.md'
+	@echo 'make image        the image of that program, pullgate:VERSION: docker/README.md'
 	@echo 'make check-conf   throw-away certificates for conf/, and pullgate check for each file'
 	@echo 'make fuzz         certificate chains, ClientHellos, heads, range lists, fuzzed for SECONDS=60'
 	@echo 'make bypass       the known origin-pull bypasses against Pullgate and nginx, as tables'
@@ -33,8 +33,8 @@ build: setup
 release: setup
 	benches/release/run
 
-image: setup
-	docker/build full
+image: release
+	docker/build prebuilt
 
 check-conf: build
 	conf/mint-certs
@@ -58,6 +58,8 @@ test: lint
 	$(CARGO) test --locked --workspace --exclude pullgate-tests
 	$(CARGO) test --locked --package pullgate-tests --lib --test integration
 	docker/test quick
+	target/debug/peers target/debug/pullgate --quick
+	benches/release/run quick
 	fuzz/run 60
 
 fuzz: setup

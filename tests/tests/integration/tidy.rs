@@ -255,3 +255,18 @@ fn every_policy_kind_has_an_example() {
         assert!(examples.contains(&format!("kind: {kind}")), "no file in conf/ shows {kind}");
     }
 }
+
+/// What people copy has to be the image that `make image` makes.
+#[test]
+fn the_tag_of_the_image_is_the_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let places = [
+        ("conf/kubernetes/kustomization.yaml", "newTag: \"", "\"\n"),
+        ("docker/compose.site.yaml", "image: pullgate:", "\n"),
+        ("docker/README.md", "/var/lib/pullgate pullgate:", "\n"),
+    ];
+    for (file, before, behind) in places {
+        let text = std::fs::read_to_string(root().join(file)).unwrap();
+        assert!(text.contains(&format!("{before}{version}{behind}")), "{file}: {before}{version}");
+    }
+}
