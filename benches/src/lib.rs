@@ -4,5 +4,6 @@
 
 pub mod gateways;
 pub mod peers;
+pub mod plot;
 pub mod table;
 pub mod work;
