@@ -21,8 +21,8 @@ help:
 	@echo 'make fuzz         certificate chains, ClientHellos, heads, range lists, fuzzed for SECONDS=60'
 	@echo 'make bypass       the known origin-pull bypasses against Pullgate and nginx, as tables'
 	@echo 'make soak         load, reloads, strangers, slow and idle clients, memory over MINUTES=10: figures and bars'
-	@echo 'make bench        what a decision, a verdict, a look-up cost (criterion)'
-	@echo 'make bench-peers  CPU per handshake, request and body, beside nginx and HAProxy'
+	@echo 'make bench        what a decision, a verdict, a look-up, a load of a configuration cost (criterion)'
+	@echo 'make bench-peers  CPU per handshake, request and body, beside nginx, HAProxy and bare Pingora; PLOT=1 draws it'
 
 setup:
 	@.ci/setup
@@ -49,7 +49,9 @@ compose-demo: setup
 lint: setup
 	$(CARGO) fmt --all -- --check
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml -- --check
+	$(CARGO) fmt --manifest-path benches/pingora/Cargo.toml -- --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+	$(CARGO) clippy --locked --release --manifest-path benches/pingora/Cargo.toml --target-dir target/peers -- --deny warnings
 	tests/lint/run
 
 # The binary is built before the tests, which run it.

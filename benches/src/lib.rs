@@ -2,5 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot go on fails here")]
 
+pub mod gateways;
 pub mod peers;
+pub mod plot;
+pub mod table;
 pub mod work;

@@ -1,4 +1,4 @@
-//! CPU per unit of work beside nginx and HAProxy, in alternating rounds on one machine:
+//! CPU per unit of work beside nginx, HAProxy and bare Pingora, in alternating rounds on one machine:
 //! `peers BINARY [--rounds N] [--work PART_OF_A_TITLE] [--idle CONNECTIONS] [--tsv FILE] [--quick]`.
 #![allow(
     clippy::print_stdout,
@@ -7,11 +7,15 @@
     reason = "a bench prints its table and stops where it cannot go on"
 )]
 
-use pullgate_benches::peers::{Ground, Peer, haproxy_gateway, nginx_gateway, origin, pullgate};
+use pullgate_benches::gateways::{bare_pingora, haproxy_gateway, nginx_gateway, origin, pullgate};
+use pullgate_benches::peers::{Ground, Peer};
+use pullgate_benches::table::{Row, Spread};
 use pullgate_benches::work::{Work, idle, logs, refuses_strangers};
-use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// Where `benches/peers/run` leaves Pingora without Pullgate.
+const BARE_PINGORA: &str = "target/peers/release/bare-pingora";
 
 /// What a run was asked for.
 struct Asked {
@@ -31,7 +35,7 @@ impl Asked {
             binary: binary.unwrap_or_else(|| "target/release/pullgate".into()).into(),
             rounds: 7,
             only: None,
-            idle: 8_000,
+            idle: 10_000,
             tsv: None,
             quick: false,
         };
@@ -65,25 +69,20 @@ async fn main() {
     let asked = Asked::read();
     let ground = Ground::new();
     let origin = origin(&ground);
-    let peers = [
-        pullgate(&ground, &asked.binary, origin.address),
-        nginx_gateway(&ground, origin.address),
-        haproxy_gateway(&ground, origin.address),
-    ];
+    let peers = peers(&ground, &origin, &asked);
     for peer in &peers {
         refuses_strangers(&ground, peer).await;
     }
-    let mut tsv =
-        String::from("work\tpeer\tcpu_us\tleast\tmost\tratio_to_nginx\tratio_least\tratio_most\tp50_us\tp99_us\n");
+    let mut tsv = format!("{}\n", Row::NAMES);
     println!("{} alternating rounds: median (least to most)", asked.rounds);
-    println!(
-        "{:30} {:10} {:>24} {:>22} {:>9} {:>9}",
-        "work", "peer", "CPU µs a unit", "ratio to nginx", "p50 µs", "p99 µs"
-    );
+    println!("{}", Row::heading());
     for work in Work::ALL {
         if asked.only.as_ref().is_none_or(|only| work.title().contains(only.as_str())) {
             let measured = compare(work, &ground, &peers, &asked).await;
-            report(work, &peers, &measured, &mut tsv);
+            for row in rows(work, &peers, &measured) {
+                println!("{row}");
+                tsv += &format!("{}\n", row.tsv());
+            }
         }
     }
     for peer in &peers {
@@ -96,9 +95,26 @@ async fn main() {
     }
 }
 
+/// Everybody who takes part. A quick run does without bare Pingora where nobody has built it.
+fn peers(ground: &Ground, origin: &Peer, asked: &Asked) -> Vec<Peer> {
+    let mut peers = vec![
+        pullgate(ground, &asked.binary, origin.address),
+        nginx_gateway(ground, origin.address),
+        haproxy_gateway(ground, origin.address),
+    ];
+    let bare = Path::new(BARE_PINGORA);
+    if bare.exists() {
+        peers.push(bare_pingora(ground, bare, origin.address));
+    } else {
+        assert!(asked.quick, "{BARE_PINGORA} is missing: benches/peers/run builds it");
+        println!("bare Pingora is left out: {BARE_PINGORA} is missing, benches/peers/run builds it");
+    }
+    peers
+}
+
 /// One kind of work at every peer, in turn.
-async fn compare(work: Work, ground: &Ground, peers: &[Peer; 3], asked: &Asked) -> [Measured; 3] {
-    let mut measured: [Measured; 3] = Default::default();
+async fn compare(work: Work, ground: &Ground, peers: &[Peer], asked: &Asked) -> Vec<Measured> {
+    let mut measured: Vec<Measured> = peers.iter().map(|_| Measured::default()).collect();
     if !asked.quick {
         for peer in peers {
             // The first round warms caches, pools and allocators.
@@ -120,46 +136,25 @@ async fn one(work: Work, ground: &Ground, peer: &Peer, quick: bool, results: &mu
     logs(peer, lines + units as usize).await;
 }
 
-/// The lines of one kind of work. A ratio's spread is that of the rounds: each with nginx's round beside it.
-fn report(work: Work, peers: &[Peer; 3], measured: &[Measured; 3], tsv: &mut String) {
-    let nginx = &measured[1].cpu;
-    for (peer, results) in peers.iter().zip(measured) {
-        let cpu = Spread::of(results.cpu.clone());
-        // A quick round may take nginx less than a tick of the clock.
-        let ratio = Spread::of(results.cpu.iter().zip(nginx).map(|(ours, theirs)| ours / theirs.max(0.1)).collect());
+/// The rows of one kind of work. A ratio's spread is that of the rounds: each with the other peer's round beside it.
+fn rows(work: Work, peers: &[Peer], measured: &[Measured]) -> Vec<Row> {
+    let rounds_of = |name: &str| {
+        let both = peers.iter().zip(measured);
+        both.filter(|(peer, _)| peer.name == name).map(|(_, results)| results.cpu.as_slice()).next()
+    };
+    let (nginx, pingora) = (rounds_of("nginx").unwrap(), rounds_of("bare-pingora"));
+    let row = |(peer, results): (&Peer, &Measured)| {
         let mut took = results.took.clone();
         took.sort();
-        let at = |percent: usize| took[(took.len() - 1) * percent / 100].as_micros();
-        println!("{:30} {:10} {cpu:>24.1} {ratio:>22.2} {:>9} {:>9}", work.title(), peer.name, at(50), at(99));
-        let (work, peer, p50, p99) = (work.title(), peer.name, at(50), at(99));
-        let _ = writeln!(
-            tsv,
-            "{work}\t{peer}\t{:.2}\t{:.2}\t{:.2}\t{:.3}\t{:.3}\t{:.3}\t{p50}\t{p99}",
-            cpu.median, cpu.least, cpu.most, ratio.median, ratio.least, ratio.most
-        );
-    }
-}
-
-struct Spread {
-    least: f64,
-    median: f64,
-    most: f64,
-}
-
-impl Spread {
-    fn of(mut rounds: Vec<f64>) -> Self {
-        rounds.sort_by(f64::total_cmp);
-        Self { least: rounds[0], median: rounds[rounds.len() / 2], most: rounds[rounds.len() - 1] }
-    }
-}
-
-impl std::fmt::Display for Spread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let digits = f.precision().unwrap_or(1);
-        let text = format!("{:.digits$} ({:.digits$}–{:.digits$})", self.median, self.least, self.most);
-        match f.width() {
-            Some(width) => write!(f, "{text:>width$}"),
-            None => f.write_str(&text),
+        let at = |percent: usize| u64::try_from(took[(took.len() - 1) * percent / 100].as_micros()).unwrap();
+        Row {
+            work: work.title().to_owned(),
+            peer: peer.name.to_owned(),
+            cpu: Spread::of(results.cpu.clone()),
+            to_nginx: Spread::ratio(&results.cpu, nginx),
+            to_pingora: pingora.filter(|_| peer.name == "pullgate").map(|pingora| Spread::ratio(&results.cpu, pingora)),
+            percentiles: [at(50), at(99)],
         }
-    }
+    };
+    peers.iter().zip(measured).map(row).collect()
 }

@@ -5,7 +5,8 @@
     reason = "a step of the release build says what it does and stops where it cannot go on"
 )]
 
-use pullgate_benches::peers::{Ground, origin, pullgate};
+use pullgate_benches::gateways::{origin, pullgate};
+use pullgate_benches::peers::Ground;
 use pullgate_benches::work::Work;
 use std::path::PathBuf;
 

@@ -196,21 +196,43 @@ fn names_in_the_architecture_exist() {
     }
 }
 
+/// Names and versions of a lock file.
+fn locked(path: &str) -> BTreeSet<(String, String)> {
+    let text = std::fs::read_to_string(root().join(path)).unwrap();
+    let lock: toml::Table = text.parse().unwrap();
+    let packages = lock["package"].as_array().unwrap().iter().filter_map(toml::Value::as_table);
+    let text_of = |package: &toml::Table, key: &str| package[key].as_str().unwrap().to_owned();
+    packages.map(|package| (text_of(package, "name"), text_of(package, "version"))).collect()
+}
+
 /// What is fuzzed is what is shipped.
 #[test]
 fn the_fuzz_targets_are_built_with_the_locked_versions() {
-    let locked = |path: &str| {
-        let text = std::fs::read_to_string(root().join(path)).unwrap();
-        let lock: toml::Table = text.parse().unwrap();
-        let packages = lock["package"].as_array().unwrap().iter().filter_map(toml::Value::as_table);
-        let text_of = |package: &toml::Table, key: &str| package[key].as_str().unwrap().to_owned();
-        packages.map(|package| (text_of(package, "name"), text_of(package, "version"))).collect::<BTreeSet<_>>()
-    };
     for (name, version) in locked("fuzz/Cargo.lock").difference(&locked("Cargo.lock")) {
         assert!(
             ["arbitrary", "libfuzzer-sys", "pullgate-fuzz"].contains(&name.as_str()),
             "fuzz/Cargo.lock has {name} {version}, Cargo.lock has not. `cp Cargo.lock fuzz/` and \
              `cargo metadata --manifest-path fuzz/Cargo.toml` keep what fits and add what the targets need"
+        );
+    }
+}
+
+/// Pullgate is measured beside the Pingora, TLS and runtime that it is built with. Pingora's listener needs packages that Pullgate does
+/// without, some of them in generations of their own.
+#[test]
+fn bare_pingora_is_built_with_the_locked_versions() {
+    let generation = |version: &str| {
+        let compatible = version.split_inclusive('.').position(|part| part != "0.").unwrap_or(0);
+        version.split('.').take(compatible + 1).collect::<Vec<_>>().join(".")
+    };
+    let shipped = locked("Cargo.lock");
+    for (name, version) in locked("benches/pingora/Cargo.lock").difference(&shipped) {
+        let same = |(other, its): &&(String, String)| other == name && generation(its) == generation(version);
+        assert_eq!(
+            shipped.iter().find(same),
+            None,
+            "benches/pingora/Cargo.lock has {name} {version}. `cp Cargo.lock benches/pingora/` and \
+             `cargo metadata --manifest-path benches/pingora/Cargo.toml` keep what fits and add what it needs"
         );
     }
 }
