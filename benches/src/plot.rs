@@ -19,7 +19,8 @@ const BAR: f64 = 13.0;
 const TITLE: f64 = 40.0;
 
 const STYLE: &str = "
-text { font: 13px system-ui, 'Segoe UI', Helvetica, Arial, sans-serif; fill: #1f2328; stroke: #ffffff; stroke-width: 4px; paint-order: stroke; }
+text { font-family: system-ui, 'Segoe UI', Helvetica, Arial, sans-serif; font-size: 13px; }
+text { fill: #1f2328; stroke: #ffffff; stroke-width: 4px; paint-order: stroke; }
 .title { font-size: 17px; font-weight: 600; } .work { font-weight: 600; }
 .faint { fill: #656d76; } .end { text-anchor: end; } .middle { text-anchor: middle; }
 .paper { fill: #ffffff; stroke: #d1d9e0; } .grid { stroke: #eaeef2; } .one { stroke: #656d76; stroke-dasharray: 4 3; }
