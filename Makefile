@@ -51,7 +51,7 @@ lint: setup
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml -- --check
 	$(CARGO) fmt --manifest-path benches/pingora/Cargo.toml -- --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
-	$(CARGO) clippy --locked --release --manifest-path benches/pingora/Cargo.toml --target-dir target/peers -- --deny warnings
+	$(CARGO) clippy --locked --manifest-path benches/pingora/Cargo.toml --target-dir target -- --deny warnings
 	tests/lint/run
 
 # The binary is built before the tests, which run it.

@@ -1,19 +1,33 @@
-//! YAML of others' formats as a JSON value, every scalar a text: for files that Prometheus reads and the gateway does not.
+//! YAML as a JSON value: for files that Prometheus reads and the gateway does not, and for a look at ours with an editor's eyes.
 
-use saphyr_parser::{Event, Parser};
+use saphyr_parser::{Event, Parser, ScalarStyle};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
-/// The one document of a text.
+/// The one document of a text, every scalar a text.
 #[must_use]
 pub fn read(text: &str) -> Value {
+    document(text, |text, _| Value::String(text))
+}
+
+/// The one document of a text; scalars without quotes are numbers, booleans and null where JSON has them too.
+#[must_use]
+pub fn typed(text: &str) -> Value {
+    document(text, |text, style| {
+        let resolved = serde_json::from_str(&text).ok().filter(|_| style == ScalarStyle::Plain);
+        resolved.filter(|value: &Value| !value.is_string()).unwrap_or(Value::String(text))
+    })
+}
+
+fn document(text: &str, scalar: fn(String, ScalarStyle) -> Value) -> Value {
     let events = Parser::new_from_str(text).map(|event| event.expect("YAML").0);
-    let mut reader = Reader { events, anchors: HashMap::new() };
+    let mut reader = Reader { events, scalar, anchors: HashMap::new() };
     reader.value().expect("a document")
 }
 
 struct Reader<I> {
     events: I,
+    scalar: fn(String, ScalarStyle) -> Value,
     anchors: HashMap<usize, Value>,
 }
 
@@ -23,7 +37,7 @@ impl<'a, I: Iterator<Item = Event<'a>>> Reader<I> {
         let (value, anchor) = loop {
             match self.events.next()? {
                 Event::Alias(anchor) => return Some(self.anchors[&anchor].clone()),
-                Event::Scalar(text, _, anchor, _) => break (Value::String(text.into_owned()), anchor),
+                Event::Scalar(text, style, anchor, _) => break ((self.scalar)(text.into_owned(), style), anchor),
                 Event::SequenceStart(anchor, _) => break (self.list(), anchor),
                 Event::MappingStart(anchor, _) => break (self.map(), anchor),
                 Event::SequenceEnd | Event::MappingEnd => return None,

@@ -14,6 +14,7 @@ mod model;
 mod places;
 mod problem;
 mod scalar;
+mod schema;
 mod section;
 mod sections;
 mod size;
@@ -24,6 +25,7 @@ pub use advice::advice;
 pub use model::*;
 pub use places::Places;
 pub use problem::{Location, Problem, Problems, Severity, Shown};
+pub use schema::schema;
 pub use world::*;
 
 use entry::Entry;

@@ -5,6 +5,7 @@ mod complete;
 mod everything_at_once;
 mod hostile;
 mod refused;
+mod schema;
 mod shape;
 mod shown;
 mod variables;
@@ -30,8 +31,9 @@ upstreams:
   shop: {servers: [\"127.0.0.1:9000\"]}
 ";
 
-/// Loads a text that has to be right.
+/// Loads a text that has to be right, in an editor too.
 fn right(text: &str) -> Loaded {
+    schema::approve(text);
     load("test.yaml", text, &Village::default()).unwrap_or_else(|problems| panic!("{problems}"))
 }
 

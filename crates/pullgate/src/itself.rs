@@ -1,4 +1,4 @@
-//! The command line about itself: completions for shells, man pages.
+//! What the program says about itself: the schema of its configuration, completions for shells, man pages.
 
 use crate::Arguments;
 use anyhow::Context;
@@ -8,6 +8,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 const NAME: &str = "pullgate";
+
+/// The schema of the configuration.
+pub(crate) fn schema() -> ExitCode {
+    say!("{}", pullgate_config::schema());
+    ExitCode::SUCCESS
+}
 
 /// The script by which a shell completes.
 pub(crate) fn completions(shell: Shell) -> anyhow::Result<ExitCode> {

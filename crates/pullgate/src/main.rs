@@ -24,7 +24,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use commands::{check, demo, observed, ranges, ready, reload, run, upgrade};
 use explaining::Explain;
-use itself::{completions, man};
+use itself::{completions, man, schema};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -107,6 +107,8 @@ enum Command {
         #[arg(long)]
         once: bool,
     },
+    /// Print the JSON Schema of the configuration, by which editors complete, explain and check it
+    Schema,
     /// Print the script by which a shell completes this command line
     Completions {
         /// The shell
@@ -158,6 +160,7 @@ fn main() -> ExitCode {
         Command::Ranges { what, config, format } => ranges(what, &config.config, format),
         Command::Explain(request) => request.explain(),
         Command::Demo { once } => demo(once),
+        Command::Schema => Ok(schema()),
         Command::Completions { shell } => completions(shell),
         Command::Man { out } => man(out.as_deref()),
     };

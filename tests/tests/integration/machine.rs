@@ -1,6 +1,8 @@
-//! What machines read about the binary: completions, man pages.
+//! What machines read about the binary: the schema of its configuration, completions, man pages.
 
 use crate::binary::{pullgate, text};
+use pullgate_tests::yaml;
+use std::path::Path;
 use std::process::Command;
 
 /// The commands that `--help` lists.
@@ -59,4 +61,30 @@ fn pages_that_cannot_be_written_are_a_failure() {
     let output = pullgate(&["man", "--out", file.path().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("cannot write man pages to"), "{}", text(&output.stderr));
+}
+
+/// As an editor does it: the schema that the binary prints, and a file of ours beside it.
+#[test]
+fn the_schema_takes_our_configuration_and_names_a_misspelt_key() {
+    let output = pullgate(&["schema"]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output.stderr));
+    let schema = serde_json::from_slice(&output.stdout).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../conf/pullgate.yaml");
+    let configuration = std::fs::read_to_string(file).unwrap();
+    let complaints = |text: &str| -> Vec<String> {
+        validator.iter_errors(&yaml::typed(text)).map(|error| format!("{}: {error}", error.instance_path())).collect()
+    };
+    assert_eq!(complaints(&configuration), [""; 0]);
+    for (from, to, at, name) in [
+        ("idle_timeout:", "idle_timeuot:", "/listeners/0/limits: ", "idle_timeuot"),
+        ("mode: require  ", "mode: requires ", "/hosts/0/origin_pull/mode: ", "requires"),
+        ("drain: 30s", "drain: 30", "/runtime/drain: ", "30"),
+        ("name: shop", "nam: shop", "/hosts/0: ", "nam"),
+    ] {
+        assert!(configuration.contains(from), "{from}");
+        let complaints = complaints(&configuration.replacen(from, to, 1));
+        let is_named = |complaint: &String| complaint.starts_with(at) && complaint.contains(name);
+        assert!(complaints.iter().any(is_named), "{to}: {complaints:#?}");
+    }
 }

@@ -7,7 +7,7 @@ type Case = (&'static str, &'static str, &'static [&'static str]);
 
 fn check(cases: &[Case]) {
     for (from, to, expected) in cases {
-        let problems = wrong(&with(MINIMAL, from, &to.replace('§', from).replace("ACCESS", ACCESS)));
+        let problems = wrong(&text(from, to));
         let found: Vec<String> = problems.list().iter().map(line).collect();
         let fits = |(found, expected): (&String, &&str)| match expected.strip_suffix('…') {
             Some(start) => found.starts_with(start),
@@ -16,6 +16,17 @@ fn check(cases: &[Case]) {
         let all = found.len() == expected.len() && found.iter().zip(*expected).all(fits);
         assert!(all, "{to}\nexpected {expected:#?}\nfound {found:#?}\n{problems}");
     }
+}
+
+fn text(from: &str, to: &str) -> String {
+    with(MINIMAL, from, &to.replace('§', from).replace("ACCESS", ACCESS))
+}
+
+/// The texts of all cases.
+pub(super) fn texts() -> impl Iterator<Item = String> {
+    let tables =
+        [THE_SMALL_SECTIONS, CLOUDFLARE, LISTENERS, HOSTS, POLICIES, ACCESS_POLICIES, CERTIFICATES, ROUTES, UPSTREAMS];
+    tables.into_iter().flatten().map(|(from, to, _)| text(from, to))
 }
 
 const VERSION: &str = "version: 1\n";
