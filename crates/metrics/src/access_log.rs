@@ -2,14 +2,11 @@
 //!
 //! Never in it: Authorization, Cookie, tokens, and the values of query parameters that the configuration names.
 
+use crate::line::{LONGEST, Line, cut, split};
 use crate::outcome::Outcome;
 use crate::sink::Sink;
-use rustls_pki_types::UnixTime;
-use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// How lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,102 +25,6 @@ pub struct AccessLog {
     redact: Vec<String>,
 }
 
-/// Bytes of a text that a client chose; what is longer is cut.
-const LONGEST: usize = 1024;
-
-/// Bytes of a method; the longest that is registered has 17.
-const LONGEST_METHOD: usize = 32;
-
-/// Bytes of `cf.ray`, which has 20.
-const LONGEST_RAY: usize = 64;
-
-#[derive(Serialize)]
-struct Line<'a> {
-    timestamp: String,
-    #[serde(rename = "http.request.method", skip_serializing_if = "Option::is_none")]
-    method: Option<Cow<'a, str>>,
-    #[serde(rename = "server.address", skip_serializing_if = "Option::is_none")]
-    authority: Option<Cow<'a, str>>,
-    #[serde(rename = "url.path", skip_serializing_if = "Option::is_none")]
-    path: Option<Cow<'a, str>>,
-    #[serde(rename = "url.query", skip_serializing_if = "Option::is_none")]
-    query: Option<Cow<'a, str>>,
-    #[serde(rename = "http.response.status_code")]
-    status: u16,
-    #[serde(rename = "client.address", skip_serializing_if = "Option::is_none")]
-    client: Option<String>,
-    #[serde(rename = "network.peer.address")]
-    peer: String,
-    #[serde(rename = "balancer.address", skip_serializing_if = "Option::is_none")]
-    balancer: Option<String>,
-    #[serde(rename = "network.protocol.version", skip_serializing_if = "Option::is_none")]
-    version: Option<&'a str>,
-    listener: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    host: Option<&'a str>,
-    #[serde(rename = "http.route", skip_serializing_if = "Option::is_none")]
-    route: Option<&'a str>,
-    decision: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    policy: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    would_refuse: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    disagreements: Vec<&'static str>,
-    trust: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upstream: Option<&'a str>,
-    #[serde(rename = "upstream.server", skip_serializing_if = "Option::is_none")]
-    server: Option<&'a str>,
-    #[serde(rename = "error.type", skip_serializing_if = "Option::is_none")]
-    error_type: Option<&'a str>,
-    #[serde(rename = "error.message", skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-    duration_ms: f64,
-    #[serde(rename = "http.request.body.size")]
-    request_bytes: u64,
-    #[serde(rename = "http.response.body.size")]
-    response_bytes: u64,
-    #[serde(rename = "user_agent.original", skip_serializing_if = "Option::is_none")]
-    user_agent: Option<Cow<'a, str>>,
-    #[serde(rename = "cf.ray", skip_serializing_if = "Option::is_none")]
-    ray: Option<Cow<'a, str>>,
-    #[serde(rename = "cf.worker", skip_serializing_if = "Option::is_none")]
-    worker: Option<Cow<'a, str>>,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    tls: Option<TlsLine<'a>>,
-    request_id: String,
-    generation: u64,
-}
-
-#[derive(Serialize)]
-struct TlsLine<'a> {
-    #[serde(rename = "tls.protocol.version")]
-    version: &'a str,
-    #[serde(rename = "tls.cipher")]
-    cipher: &'a str,
-    #[serde(rename = "tls.resumed")]
-    resumed: bool,
-    #[serde(rename = "tls.server.name", skip_serializing_if = "Option::is_none")]
-    sni: Option<&'a str>,
-    #[serde(rename = "origin_pull.verdict")]
-    verdict: &'a str,
-    #[serde(rename = "origin_pull.host", skip_serializing_if = "Option::is_none")]
-    judged_by: Option<&'a str>,
-    #[serde(rename = "tls.client.subject", skip_serializing_if = "Option::is_none")]
-    subject: Option<&'a str>,
-    #[serde(rename = "tls.client.issuer", skip_serializing_if = "Option::is_none")]
-    issuer: Option<&'a str>,
-    #[serde(rename = "tls.client.serial_number", skip_serializing_if = "Option::is_none")]
-    serial: Option<&'a str>,
-    #[serde(rename = "tls.client.not_after", skip_serializing_if = "Option::is_none")]
-    not_after: Option<String>,
-    #[serde(rename = "tls.client.hash.sha256", skip_serializing_if = "Option::is_none")]
-    sha256: Option<&'a str>,
-}
-
 impl AccessLog {
     /// A log into a sink; `redact` names query parameters whose values are not written.
     #[must_use]
@@ -133,7 +34,8 @@ impl AccessLog {
 
     /// Writes the line of one request.
     pub fn write(&self, outcome: &Outcome<'_>) {
-        let line = self.line(outcome);
+        let query = outcome.seen.as_ref().and_then(|seen| split(seen.target).1);
+        let line = Line { query: query.map(|query| self.redacted(cut(query, LONGEST))), ..Line::of(outcome) };
         let mut bytes = Vec::with_capacity(768);
         match self.form {
             // Only a map with keys that are no strings fails to serialise.
@@ -143,53 +45,6 @@ impl AccessLog {
         bytes.push(b'\n');
         bytes.shrink_to_fit();
         self.sink.send(bytes);
-    }
-
-    fn line<'a>(&self, outcome: &'a Outcome<'a>) -> Line<'a> {
-        let seen = outcome.seen.as_ref();
-        let (path, query) = seen.map(|seen| self.path_and_query(seen.target)).unzip();
-        let field = |name: &str, longest| Some(cut(seen?.headers.get(name)?.as_bytes(), longest));
-        Line {
-            timestamp: OffsetDateTime::from(outcome.started).format(&Rfc3339).unwrap_or_default(),
-            method: seen.map(|seen| cut(seen.method.as_str().as_bytes(), LONGEST_METHOD)),
-            authority: seen.filter(|seen| !seen.authority.is_empty()).map(|seen| cut(seen.authority, LONGEST)),
-            path,
-            query: query.flatten(),
-            status: outcome.status,
-            client: outcome.visitor.map(|visitor| visitor.address.to_string()),
-            peer: outcome.connection.peer.address().ip().to_string(),
-            balancer: outcome.connection.balancer.map(|balancer| balancer.address().ip().to_string()),
-            version: seen.map(|seen| seen.version),
-            listener: &outcome.connection.listener,
-            host: outcome.host,
-            route: outcome.route,
-            decision: decision(outcome),
-            policy: outcome.denial.and_then(|denial| denial.policy.as_deref()),
-            reason: outcome.denial.map(|denial| denial.label),
-            would_refuse: outcome.observed.iter().map(|seen| format!("{}: {}", seen.policy, seen.reason)).collect(),
-            disagreements: outcome.disagreements.iter().map(|what| what.label()).collect(),
-            trust: outcome.trust.label(),
-            upstream: outcome.upstream.map(|used| used.upstream),
-            server: outcome.upstream.map(|used| used.server),
-            error_type: outcome.error.as_ref().and(outcome.upstream.map(|used| used.end.label())),
-            error: outcome.error.as_deref(),
-            duration_ms: (outcome.duration.as_secs_f64() * 1e6).round() / 1e3,
-            request_bytes: outcome.request_bytes,
-            response_bytes: outcome.response_bytes,
-            user_agent: field("user-agent", LONGEST),
-            ray: field("cf-ray", LONGEST_RAY),
-            worker: field("cf-worker", LONGEST),
-            tls: tls_line(outcome),
-            request_id: outcome.id.to_string(),
-            generation: outcome.generation,
-        }
-    }
-
-    fn path_and_query<'a>(&self, target: &'a [u8]) -> (Cow<'a, str>, Option<Cow<'a, str>>) {
-        match target.iter().position(|byte| *byte == b'?') {
-            None => (cut(target, LONGEST), None),
-            Some(at) => (cut(&target[..at], LONGEST), Some(self.redacted(cut(&target[at + 1..], LONGEST)))),
-        }
     }
 
     fn redacted<'a>(&self, query: Cow<'a, str>) -> Cow<'a, str> {
@@ -208,43 +63,6 @@ impl AccessLog {
         let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
         self.redact.iter().any(|hidden| *hidden == name)
     }
-}
-
-fn tls_line<'a>(outcome: &'a Outcome<'a>) -> Option<TlsLine<'a>> {
-    let tls = outcome.connection.tls()?;
-    Some(TlsLine {
-        version: tls.version,
-        cipher: tls.cipher,
-        resumed: tls.resumed,
-        sni: tls.sni.as_deref(),
-        verdict: tls.verdict.label(),
-        judged_by: Some(tls.host.as_str()).filter(|host| outcome.host != Some(host)),
-        subject: tls.leaf.as_ref().map(|leaf| leaf.subject.as_str()),
-        issuer: tls.leaf.as_ref().map(|leaf| leaf.issuer.as_str()),
-        serial: tls.leaf.as_ref().map(|leaf| leaf.serial.as_str()),
-        not_after: tls.leaf.as_ref().map(|leaf| rfc3339(leaf.not_after)),
-        sha256: tls.leaf.as_ref().map(|leaf| leaf.sha256.as_str()),
-    })
-}
-
-/// A time as logs write it, in UTC; empty beyond the year 9999.
-#[must_use]
-pub fn rfc3339(time: UnixTime) -> String {
-    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-    OffsetDateTime::from_unix_timestamp(seconds).ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
-}
-
-fn decision(outcome: &Outcome<'_>) -> &'static str {
-    match (outcome.denial, outcome.observed) {
-        (Some(_), _) => "refuse",
-        (None, []) => "permit",
-        (None, _) => "would_refuse",
-    }
-}
-
-/// The text in UTF-8, at most `longest` bytes of it.
-fn cut(bytes: &[u8], longest: usize) -> Cow<'_, str> {
-    String::from_utf8_lossy(&bytes[..bytes.len().min(longest)])
 }
 
 /// `2026-01-02T03:04:05Z 203.0.113.7 GET shop.example.com/path 200 permit 12.3ms`, then what is worth knowing.
@@ -268,6 +86,9 @@ fn text(line: &Line<'_>) -> String {
         if let Some(value) = value {
             let _ = write!(text, " {name}={}", plain(value));
         }
+    }
+    if let Some(trace) = &line.trace {
+        let _ = write!(text, " trace_id={}", trace.trace_id);
     }
     for observed in &line.would_refuse {
         let _ = write!(text, " would_refuse={}", plain(observed));

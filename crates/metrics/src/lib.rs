@@ -1,22 +1,29 @@
-//! What is seen from outside: one [`Outcome`] becomes Prometheus series and one access-log line.
+//! What is seen from outside: one [`Outcome`] becomes Prometheus series, one access-log line and, where tracing is on, one span.
 
 mod access_log;
 mod events;
 mod families;
 mod labels;
+mod line;
 mod outcome;
 mod panics;
 mod probes;
 mod series;
 mod sink;
+mod span;
+mod tracer;
 
-pub use access_log::{AccessLog, Form, rfc3339};
+pub use access_log::{AccessLog, Form};
 pub use events::{
     ConnectionOutcome, Expiry, ExpiryKind, HandshakeOutcome, PanicAt, RangesOrigin, RefreshOutcome, ReloadOutcome,
+    SpanOutcome,
 };
 pub use families::{Family, Kind};
 pub use labels::{Label, Values};
-pub use outcome::{Outcome, Seen, UpstreamEnd, Used};
+pub use line::rfc3339;
+pub use outcome::{Outcome, Seen, Traced, UpstreamEnd, Used};
 pub use prometheus::IntGauge as OpenGauge;
 pub use series::{Metrics, MetricsError};
 pub use sink::Sink;
+pub use span::{Receipt, Service};
+pub use tracer::{Batch, SpanQueue, Spans, Tracer};

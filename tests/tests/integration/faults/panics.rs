@@ -125,7 +125,7 @@ impl Faulty {
                 requests: None,
             },
         )]);
-        let site = Arc::new(Site { generation: 1, rules, upstreams: Arc::default(), limits });
+        let site = Arc::new(Site { generation: 1, rules, upstreams: Arc::default(), limits, tracer: None });
         Self { gate, site, at_gate: AtomicUsize::new(0), at_site: AtomicUsize::new(0) }
     }
 
