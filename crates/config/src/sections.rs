@@ -44,7 +44,6 @@ pub(crate) fn read(root: &Entry<'_>) -> Read<Config> {
         let runtime = section.subsection("runtime", runtime::read);
         let admin = section.subsection("admin", |admin| admin::read(admin, &mut addresses));
         let log = section.subsection("log", log::read);
-        let tracing = section.optional("tracing", |entry| entry.section(tracing::read));
         let cloudflare = section.subsection("cloudflare", cloudflare::read);
         let tls = section.subsection("tls", tls::read);
         let mut exposure = listeners::Exposure::default();
@@ -54,6 +53,7 @@ pub(crate) fn read(root: &Entry<'_>) -> Read<Config> {
         });
         let hosts = section.required("hosts", |list| hosts::read(list, &exposure, &upstream_names));
         let upstreams = section.optional("upstreams", |map| upstreams::read(map, &upstream_names));
+        let tracing = section.optional("tracing", |entry| entry.section(tracing::read));
         version?;
         Ok(Config {
             text: root.loading.text,
