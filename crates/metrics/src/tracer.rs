@@ -51,7 +51,7 @@ impl Tracer {
     #[must_use]
     pub fn place(&self, id: RequestId, caller: Option<Caller>) -> TraceContext {
         let draw = |what: Drawn| self.key.hash_one((id.0, what));
-        let trace = u128::from(draw(Drawn::TraceHigh)) << 64 | u128::from(draw(Drawn::TraceLow));
+        let trace = (u128::from(draw(Drawn::TraceHigh)) << 64) | u128::from(draw(Drawn::TraceLow));
         let sampled = self.sample.takes(draw(Drawn::Sample));
         TraceContext::begin(TraceId::of(trace), SpanId::of(id.0), sampled).called_by(caller)
     }

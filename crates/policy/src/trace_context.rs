@@ -121,7 +121,7 @@ fn hexadecimal(digits: &[u8]) -> Option<u128> {
             b'a'..=b'f' => digit - b'a' + 10,
             _ => return None,
         };
-        Some(value << 4 | u128::from(digit))
+        Some((value << 4) | u128::from(digit))
     })
 }
 
@@ -215,7 +215,7 @@ impl Sample {
     /// Whether a request is one of them, by random bits that nobody outside can choose or foresee.
     #[must_use]
     pub fn takes(self, draw: u64) -> bool {
-        u128::from(draw) * u128::from(Self::ALL) >> 64 < u128::from(self.0)
+        (u128::from(draw) * u128::from(Self::ALL)) >> 64 < u128::from(self.0)
     }
 }
 

@@ -136,10 +136,9 @@ impl Gateway {
         let ranges = Ranges::begin(&mut config, system, &metrics);
         let fixed = Fixed::of(&config);
         let teams = Teams::begin(&config, system, &metrics);
-        let traces = Traces::new(client.clone(), metrics.clone());
-        let planned = traces.follow(config.tracing.as_ref()).map_err(StartError::Runtime)?;
-        let snapshot = Snapshot::new(config, teams.keys(), planned.tracer(), None)?;
-        traces.adopt(planned);
+        let traces = Traces::begin(config.tracing.as_ref(), client.clone(), metrics.clone());
+        let (traces, tracer) = traces.map_err(StartError::Runtime)?;
+        let snapshot = Snapshot::new(config, teams.keys(), tracer, None)?;
         snapshot.show(&metrics, None);
         let in_force = Arc::new(InForce::new(snapshot, teams.wanted()));
         let signals = Signals { drain: watch::Sender::new(false), ready: watch::Sender::new(true) };
@@ -149,14 +148,12 @@ impl Gateway {
         let serving = (Arc::clone(&in_force), metrics.clone(), http);
         let listeners = Arc::new(Listeners::start(&listeners, passed, serving)?);
         listeners.show_filters_at_each_look();
-        let learnt = (ranges, teams, traces);
-        let succession = Succession::new(Arc::clone(&in_force), Arc::clone(&listeners), learnt, fixed, metrics.clone());
+        let lasting = (ranges, teams, traces);
+        let succession =
+            Succession::new(Arc::clone(&in_force), Arc::clone(&listeners), lasting, fixed, metrics.clone());
         let succession = Arc::new(succession);
         let admin_thread = Threads::alone("admin").map_err(StartError::Runtime)?;
-        let scrapes = {
-            let _inside = admin_thread.handle().enter();
-            admin.try_clone().and_then(TcpListener::from_std).map_err(|error| StartError::Admin(admin_at, error))?
-        };
+        let scrapes = served_by(&admin_thread, &admin).map_err(|error| StartError::Admin(admin_at, error))?;
         let heartbeat = Heartbeat::of(&runtime);
         let (alive, told) = (Arc::clone(&heartbeat), Arc::clone(&succession));
         admin_thread.handle().spawn(admin::serve(scrapes, metrics.clone(), signals.ready.subscribe(), told, alive));
@@ -306,4 +303,10 @@ fn admin_socket(address: SocketAddr, passed: &Sockets) -> io::Result<(std::net::
     socket.set_nonblocking(true)?;
     let address = socket.local_addr()?;
     Ok((socket, address))
+}
+
+/// A socket as the tasks of these threads use it.
+fn served_by(threads: &Threads, socket: &std::net::TcpListener) -> io::Result<TcpListener> {
+    let _inside = threads.handle().enter();
+    socket.try_clone().and_then(TcpListener::from_std)
 }

@@ -45,10 +45,21 @@ impl Planned {
 }
 
 impl Traces {
-    /// Nothing is traced yet.
-    pub(crate) fn new(client: Client, metrics: Metrics) -> Self {
+    /// Begins with what a configuration wants; what gives requests their place in a trace besides.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub(crate) fn begin(
+        wanted: Option<&Tracing>,
+        client: Client,
+        metrics: Metrics,
+    ) -> io::Result<(Self, Option<Tracer>)> {
         let service = Service { instance: instance(fastrand::u128(..)) };
-        Self { client, metrics, service, running: Mutex::new(None) }
+        let traces = Self { client, metrics, service, running: Mutex::new(None) };
+        let planned = traces.follow(wanted)?;
+        let tracer = planned.tracer();
+        traces.adopt(planned);
+        Ok((traces, tracer))
     }
 
     fn running(&self) -> MutexGuard<'_, Option<Running>> {
@@ -89,7 +100,7 @@ impl Traces {
 
 /// Random bits as a UUID of version 4 (RFC 9562 section 5.4), as the conventions for `service.instance.id` recommend.
 fn instance(bits: u128) -> String {
-    let bits = bits & !(0xf << 76 | 0b11 << 62) | 0x4 << 76 | 0b10 << 62;
+    let bits = (bits & !((0xf << 76) | (0b11 << 62))) | (0x4 << 76) | (0b10 << 62);
     let digits = format!("{bits:032x}");
     [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
 }
