@@ -124,11 +124,13 @@ impl Collector {
         taken.flat_map(|sent| ExportTraceServiceRequest::decode(sent.body).unwrap().resource_spans).collect()
     }
 
-    /// The spans among that.
+    /// The spans among that, in the order in which they began.
     #[must_use]
     pub fn spans(&self) -> Vec<Span> {
         let scopes = self.taken().into_iter().flat_map(|resource| resource.scope_spans);
-        scopes.flat_map(|scope| scope.spans).collect()
+        let mut spans: Vec<Span> = scopes.flat_map(|scope| scope.spans).collect();
+        spans.sort_by_key(|span| span.start_time_unix_nano);
+        spans
     }
 
     /// Waits for `count` spans.

@@ -192,8 +192,12 @@ async fn refused_requests_have_spans_with_their_reasons() {
     assert_eq!(found[0], [403, 421, 400]);
     assert_eq!(found[1], ["refuse"; 3]);
     assert_eq!(found[2], [Value::from("client-networks"), "origin-pull".into(), Value::Null]);
+    assert_eq!(found[3], ["network_denied", "unknown_issuer", "body_ambiguous"]);
     let lines = stage.access_lines(3).await;
-    assert_eq!(found[3], lines.iter().map(|line| line["reason"].clone()).collect::<Vec<_>>());
+    for span in &spans {
+        let line = lines.iter().find(|line| line["span_id"] == hex(&span.span_id)).unwrap();
+        assert_eq!(line["reason"], attribute(span, "reason"));
+    }
     assert_eq!(found[4], [Value::from("twin"), "blog".into(), Value::Null]);
     assert_eq!(spans.iter().map(|span| &*span.name).collect::<Vec<_>>(), ["GET all", "GET", "HTTP"]);
     assert!(spans.iter().all(|span| span.status.is_none()), "a refusal is the client's fault: {spans:#?}");
