@@ -90,6 +90,7 @@ fn outcome(criterion: &mut Criterion) {
         duration: Duration::from_micros(1234),
         request_bytes: 0,
         response_bytes: 21,
+        traced: None,
     };
     criterion.bench_function("outcome: series", |bencher| bencher.iter(|| metrics.request(black_box(&outcome()))));
     criterion.bench_function("outcome: log line", |bencher| bencher.iter(|| log.write(black_box(&outcome()))));

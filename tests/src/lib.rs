@@ -4,6 +4,7 @@
 
 pub mod bypass;
 pub mod client;
+pub mod collector;
 pub mod feed;
 pub mod frames;
 pub mod hello;

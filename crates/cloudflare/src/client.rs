@@ -54,6 +54,19 @@ impl std::fmt::Debug for Client {
     }
 }
 
+/// A connection to a server that a URL names.
+pub struct Wire {
+    /// What is read and written, above TLS where there is TLS.
+    pub io: Box<dyn Duplex>,
+    /// Whether nobody on the way can listen or change anything: there is TLS, or no way.
+    pub is_protected: bool,
+}
+
+/// Both directions of a connection.
+pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
 /// A client that cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[error("TLS: {0}")]
@@ -181,19 +194,29 @@ impl Client {
     }
 
     async fn ask(&self, request: Request<Empty<Bytes>>, url: &Uri) -> Result<Response<Incoming>, FetchError> {
+        match self.open(url).await? {
+            // The configuration has refused it already; what is asked here is where the connection really goes.
+            Wire { is_protected: false, .. } => Err(FetchError::Unprotected),
+            wire => exchange(wire.io, request).await,
+        }
+    }
+
+    /// Connects to the server that a URL names; with `https`, TLS has vouched for it. It may take longer than any limit: whoever asks
+    /// keeps the time.
+    ///
+    /// # Errors
+    /// When nobody answers, or TLS does not vouch for who does.
+    pub async fn open(&self, url: &Uri) -> Result<Wire, FetchError> {
         let host = url.host().ok_or(FetchError::NoHost)?.trim_start_matches('[').trim_end_matches(']');
         if url.scheme_str() == Some("https") {
             let io = self.connect(host, url.port_u16().unwrap_or(443)).await?;
             let name = ServerName::try_from(host.to_owned()).map_err(|_: InvalidDnsNameError| FetchError::NoHost)?;
             let io = TlsConnector::from(Arc::clone(&self.tls)).connect(name, io).await.map_err(FetchError::Tls)?;
-            return exchange(io, request).await;
+            return Ok(Wire { io: Box::new(io), is_protected: true });
         }
         let io = self.connect(host, url.port_u16().unwrap_or(80)).await?;
-        // The configuration has refused it already; what is asked here is where the connection really goes.
-        match io.peer_addr() {
-            Ok(peer) if peer.ip().is_loopback() => exchange(io, request).await,
-            _ => Err(FetchError::Unprotected),
-        }
+        let is_protected = io.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
+        Ok(Wire { io: Box::new(io), is_protected })
     }
 
     /// Connects to the first of the name's addresses that answers.
@@ -244,10 +267,7 @@ fn target(url: &Uri, partners: &[Partner]) -> Option<PathAndQuery> {
     format!("{}{mark}{}", url.path(), query.join("&")).parse().ok()
 }
 
-async fn exchange<T>(io: T, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, FetchError>
-where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn exchange(io: Box<dyn Duplex>, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, FetchError> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.map_err(FetchError::Broken)?;
     // It ends with the answer, or when that is dropped at a limit.
     tokio::spawn(connection);

@@ -1,8 +1,8 @@
 //! Client of Cloudflare's API. So far: the address ranges and the keys of Access teams, the formats they are published in and the way to
-//! fetch them.
+//! fetch them. That way, [`Client::open`], is the one way out of the gateway besides upstreams.
 
 mod client;
 pub mod keys;
 pub mod ranges;
 
-pub use client::{Client, ClientError, FetchError, Fetched, Limits};
+pub use client::{Client, ClientError, Duplex, FetchError, Fetched, Limits, Wire};

@@ -4,7 +4,7 @@ use http::Uri;
 use ipnet::IpNet;
 use pullgate_policy::hosts::HostName;
 use pullgate_policy::ranges::Partner;
-use pullgate_policy::{self as policy, Networks};
+use pullgate_policy::{self as policy, Networks, Sample};
 use std::net::SocketAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
@@ -22,6 +22,8 @@ pub struct Config {
     pub admin: Admin,
     /// Process log and access log.
     pub log: Log,
+    /// Where traces go; none for off.
+    pub tracing: Option<Tracing>,
     /// What counts as Cloudflare.
     pub cloudflare: Cloudflare,
     /// The listeners.
@@ -173,6 +175,15 @@ pub enum AccessLog {
     Off,
     /// A file, appended to.
     File(PathBuf),
+}
+
+/// Section `tracing`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tracing {
+    /// A collector that takes OTLP over HTTP: `http` or `https`, without the path `/v1/traces`.
+    pub otlp: Uri,
+    /// How many requests are sampled.
+    pub sample: Sample,
 }
 
 /// One listener.

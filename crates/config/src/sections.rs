@@ -17,6 +17,7 @@ mod request;
 mod routes;
 mod runtime;
 mod tls;
+mod tracing;
 mod upstreams;
 mod visitor;
 
@@ -26,7 +27,6 @@ use crate::closest::did_you_mean;
 use crate::entry::{Entry, Unique};
 use crate::loading::{Fault, Read};
 use crate::model::{Cloudflare, Config};
-use crate::section::Inert;
 use crate::yaml::{Content, Node};
 use rustls_pki_types::UnixTime;
 use std::fmt::Write as _;
@@ -53,13 +53,14 @@ pub(crate) fn read(root: &Entry<'_>) -> Read<Config> {
         });
         let hosts = section.required("hosts", |list| hosts::read(list, &exposure, &upstream_names));
         let upstreams = section.optional("upstreams", |map| upstreams::read(map, &upstream_names));
-        section.later(&[("tracing", Inert::Null)]);
+        let tracing = section.optional("tracing", |entry| entry.section(tracing::read));
         version?;
         Ok(Config {
             text: root.loading.text,
             runtime: runtime?,
             admin: admin?,
             log: log?,
+            tracing: tracing?,
             cloudflare: cloudflare?,
             listeners: listeners?,
             tls: tls?,

@@ -1,4 +1,4 @@
-//! What every line of the access log says of a connection: the same for each of its requests, and written once.
+//! What every line of the access log, and every span, says of a connection: the same for each of its requests, and written once.
 
 use crate::date::Date;
 use pullgate_policy::Connection;
@@ -6,16 +6,20 @@ use serde::Serialize;
 use std::net::IpAddr;
 use std::sync::OnceLock;
 
-/// The fields of one connection, which come into being with the first line that has them.
+/// The fields of one connection as a JSON object, which come into being with the first request that is told.
 #[derive(Debug, Default)]
 pub struct About(OnceLock<Vec<u8>>);
 
 impl About {
-    /// Adds the fields of `connection`, always the same one, to the object that ends `line`.
-    pub(crate) fn append_to(&self, line: &mut Vec<u8>, connection: &Connection) {
+    /// The fields of `connection`, always the same one.
+    pub(crate) fn fields(&self, connection: &Connection) -> &[u8] {
         // Only a map with keys that are no strings fails to serialise.
-        let fields = self.0.get_or_init(|| serde_json::to_vec(&Fields::of(connection)).unwrap_or_default());
-        if let (Some(b'}'), [b'{', rest @ ..]) = (line.last(), &fields[..]) {
+        self.0.get_or_init(|| serde_json::to_vec(&Fields::of(connection)).unwrap_or_default())
+    }
+
+    /// Adds the fields to the object that ends `line`.
+    pub(crate) fn append_to(&self, line: &mut Vec<u8>, connection: &Connection) {
+        if let (Some(b'}'), [b'{', rest @ ..]) = (line.last(), self.fields(connection)) {
             line.pop();
             line.push(b',');
             line.extend_from_slice(rest);

@@ -178,6 +178,35 @@ impl RangesOrigin {
     }
 }
 
+/// What became of the span of a sampled request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpanOutcome {
+    /// The collector took it.
+    Exported,
+    /// It found the queue full.
+    Dropped,
+    /// It was sent, or was to be, and the collector did not say that it took it.
+    Failed,
+    /// The collector took what came with it, and not this one.
+    Rejected,
+}
+
+impl SpanOutcome {
+    /// Every outcome there is.
+    pub const ALL: [Self; 4] = [Self::Exported, Self::Dropped, Self::Failed, Self::Rejected];
+
+    /// The label in metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Exported => "exported",
+            Self::Dropped => "dropped",
+            Self::Failed => "failed",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
 /// The end of validity of something that the configuration names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expiry {

@@ -1,7 +1,7 @@
 //! The labels of the series, and what each may hold: names of the configuration, or words of a closed set.
 
 use crate::events::{
-    ConnectionOutcome, ExpiryKind, HandshakeOutcome, PanicAt, RangesOrigin, RefreshOutcome, ReloadOutcome,
+    ConnectionOutcome, ExpiryKind, HandshakeOutcome, PanicAt, RangesOrigin, RefreshOutcome, ReloadOutcome, SpanOutcome,
 };
 use crate::outcome::UpstreamEnd;
 use crate::series::{METHODS, NONE, OTHER_METHOD};
@@ -72,6 +72,7 @@ pub(crate) const HANDSHAKE_OUTCOME: Label =
 pub(crate) const UPSTREAM_END: Label = one_of("outcome", || UpstreamEnd::ALL.map(UpstreamEnd::label).to_vec());
 pub(crate) const REFRESH_OUTCOME: Label = one_of("outcome", || RefreshOutcome::ALL.map(RefreshOutcome::label).to_vec());
 pub(crate) const RELOAD_OUTCOME: Label = one_of("outcome", || ReloadOutcome::ALL.map(ReloadOutcome::label).to_vec());
+pub(crate) const SPAN_OUTCOME: Label = one_of("outcome", || SpanOutcome::ALL.map(SpanOutcome::label).to_vec());
 
 fn verdicts() -> impl Iterator<Item = &'static str> {
     ["verified"].into_iter().chain(Cause::ALL.iter().map(|cause| cause.label()))

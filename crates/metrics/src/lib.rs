@@ -1,4 +1,4 @@
-//! What is seen from outside: one [`Outcome`] becomes Prometheus series and one access-log line.
+//! What is seen from outside: one [`Outcome`] becomes Prometheus series, one access-log line and, where tracing is on, one span.
 
 mod about;
 mod access_log;
@@ -6,21 +6,27 @@ mod date;
 mod events;
 mod families;
 mod labels;
+mod line;
 mod outcome;
 mod panics;
 mod probes;
 mod series;
 mod sink;
+mod span;
+mod tracer;
 
 pub use about::About;
 pub use access_log::{AccessLog, Form};
 pub use date::Date;
 pub use events::{
     ConnectionOutcome, Expiry, ExpiryKind, HandshakeOutcome, PanicAt, RangesOrigin, RefreshOutcome, ReloadOutcome,
+    SpanOutcome,
 };
 pub use families::{Family, Kind};
 pub use labels::{Label, Values};
-pub use outcome::{Outcome, Seen, UpstreamEnd, Used};
+pub use outcome::{Outcome, Seen, Traced, UpstreamEnd, Used};
 pub use prometheus::IntGauge as OpenGauge;
 pub use series::{Metrics, MetricsError};
 pub use sink::Sink;
+pub use span::{Receipt, Service};
+pub use tracer::{Batch, SpanQueue, Spans, Tracer};

@@ -1,8 +1,10 @@
 //! The outcome of one request: everything that series and access log are made from.
 
 use crate::about::About;
+use crate::span::span;
+use crate::tracer::Tracer;
 use http::{HeaderMap, Method};
-use pullgate_policy::{Connection, Denial, Disagreement, Observed, RequestId, TrustLevel, Visitor};
+use pullgate_policy::{Connection, Denial, Disagreement, Observed, RequestId, TraceContext, TrustLevel, Visitor};
 use std::time::{Duration, SystemTime};
 
 /// A request as it was seen, judged and answered.
@@ -40,6 +42,8 @@ pub struct Outcome<'a> {
     pub upstream: Option<Used<'a>>,
     /// The request's identity.
     pub id: RequestId,
+    /// The request's place in a trace; none where tracing is off.
+    pub traced: Option<Traced<'a>>,
     /// The generation of the configuration that judged it.
     pub generation: u64,
     /// When its head had arrived.
@@ -50,6 +54,24 @@ pub struct Outcome<'a> {
     pub request_bytes: u64,
     /// Bytes of response body sent.
     pub response_bytes: u64,
+}
+
+/// A request's place in a trace, and who is told of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Traced<'a> {
+    /// The place.
+    pub context: TraceContext,
+    /// Who is told, where the request is sampled.
+    pub tracer: &'a Tracer,
+}
+
+impl Traced<'_> {
+    /// Sends the request's span on its way, where it is sampled; nobody waits for that.
+    pub fn record(&self, outcome: &Outcome<'_>) {
+        if self.context.sampled {
+            self.tracer.export(span(outcome, &self.context));
+        }
+    }
 }
 
 /// A request head, borrowed.

@@ -1,7 +1,7 @@
 //! Every series that `/metrics` shows, with its help text: the one place that documents them.
 
 use crate::events::{
-    ConnectionOutcome, Expiry, HandshakeOutcome, PanicAt, RangesOrigin, RefreshOutcome, ReloadOutcome,
+    ConnectionOutcome, Expiry, HandshakeOutcome, PanicAt, RangesOrigin, RefreshOutcome, ReloadOutcome, SpanOutcome,
 };
 use crate::families::{Family, Register, Series};
 use crate::labels::{self, Label};
@@ -53,6 +53,7 @@ pub struct Metrics {
     config_reloads: IntCounterVec,
     config_last_reload: IntGauge,
     log_dropped: IntCounterVec,
+    trace_spans: IntCounterVec,
     panics: IntCounterVec,
     probes: Probes,
 }
@@ -116,6 +117,7 @@ impl Metrics {
             config_reloads: make.counter(CONFIG_RELOADS)?,
             config_last_reload: make.figure(CONFIG_LAST_RELOAD)?,
             log_dropped: make.counter(LOG_DROPPED)?,
+            trace_spans: make.counter(TRACE_SPANS)?,
             panics: make.counter(PANICS)?,
             probes: Probes::default(),
             registry: Registry::new(),
@@ -324,6 +326,15 @@ impl Metrics {
         self.log_dropped.with_label_values(&[log])
     }
 
+    /// The counter of spans that came to an end; all of them are shown from the first call on.
+    #[must_use]
+    pub fn trace_spans(&self, outcome: SpanOutcome) -> IntCounter {
+        for other in SpanOutcome::ALL {
+            self.trace_spans.with_label_values(&[other.label()]);
+        }
+        self.trace_spans.with_label_values(&[outcome.label()])
+    }
+
     /// Counts a panic.
     pub(crate) fn panicked(&self, at: PanicAt) {
         self.panics.with_label_values(&[at.label()]).inc();
@@ -489,6 +500,11 @@ const CONFIG_LAST_RELOAD: Series = series(
 );
 const LOG_DROPPED: Series =
     series("pullgate_log_dropped_total", "Log lines dropped because their output did not keep up.", &[labels::LOG]);
+const TRACE_SPANS: Series = series(
+    "pullgate_trace_spans_total",
+    "Spans of sampled requests: exported (the collector took them), dropped (the queue was full), failed (the collector was not reached, or did not take the batch), rejected (the collector took the batch without them). Absent until `tracing` is on.",
+    &[labels::SPAN_OUTCOME],
+);
 const PANICS: Series = series(
     "pullgate_panics_total",
     "Panics, each a bug, by what they cost: a request, a connection, an accept (one socket), a reload (the configuration before serves on). The process log has the place.",
@@ -523,7 +539,7 @@ impl Digits {
 }
 
 /// One of the registered methods, or `_OTHER`.
-fn method_label(seen: Option<&Seen<'_>>) -> &'static str {
+pub(crate) fn method_label(seen: Option<&Seen<'_>>) -> &'static str {
     let Some(seen) = seen else { return NONE };
     METHODS.iter().find(|(method, _)| *method == seen.method).map_or(OTHER_METHOD, |(_, label)| label)
 }

@@ -33,6 +33,7 @@ pub mod template;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails here")]
 mod testing;
+pub mod trace_context;
 pub mod visitor;
 pub mod visitor_certificate;
 
@@ -48,5 +49,6 @@ pub use networks::Networks;
 pub use origin_pull::OriginPull;
 pub use policies::{Asked, Attached, Mode, Policy};
 pub use routes::{PathPattern, Route, RouteAction, RouteProtocol};
+pub use trace_context::{Caller, Sample, SpanId, TraceContext, TraceId};
 pub use visitor::{Visitor, VisitorRule};
 pub use visitor_certificate::{CertificateClaim, CertificateFields};

@@ -9,9 +9,9 @@ use http::{StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorSource, ErrorType};
 use pingora_proxy::Session;
-use pullgate_metrics::{Outcome, PanicAt, Seen, UpstreamEnd, Used};
+use pullgate_metrics::{Outcome, PanicAt, Seen, Traced, UpstreamEnd, Used};
 use pullgate_policy::response::Answer;
-use pullgate_policy::{Action, Denial, Facts, Reason, Request, RequestId, Ruling, TrustLevel};
+use pullgate_policy::{Action, Caller, Denial, Facts, Reason, Request, RequestId, Ruling, TraceContext, TrustLevel};
 use rustls_pki_types::UnixTime;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -23,6 +23,8 @@ pub(crate) struct Exchange {
     begun: Instant,
     begun_at: SystemTime,
     stage: Stage,
+    /// Its place in a trace; none where tracing is off.
+    trace: Option<TraceContext>,
     body: Progress,
     /// The refusal of a request that had leave to pass, for what its body turned out to be.
     late: Option<Denial>,
@@ -63,7 +65,7 @@ struct Attempt {
 impl Exchange {
     pub(crate) fn new(id: RequestId) -> Self {
         let (begun, begun_at, body) = (Instant::now(), SystemTime::now(), Progress::begin());
-        Self { id, begun, begun_at, stage: Stage::Received, body, late: None, interim: 0, witness: None }
+        Self { id, begun, begun_at, stage: Stage::Received, trace: None, body, late: None, interim: 0, witness: None }
     }
 
     /// Judges the request; from here on the exchange knows where it goes.
@@ -72,6 +74,8 @@ impl Exchange {
             self.witness = Witness::of(session, log);
         }
         let site = sites.current();
+        self.trace =
+            site.tracer.as_ref().map(|tracer| tracer.place(self.id, Caller::of(&session.req_header().headers)));
         let now = self.begun_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let facts = Facts {
             connection: &carried.connection,
@@ -104,6 +108,11 @@ impl Exchange {
     /// The ruling, once there is one.
     pub(crate) fn ruling(&self) -> Option<&Ruling> {
         self.judged().map(|judged| &judged.ruling)
+    }
+
+    /// Its place in a trace; none where tracing is off.
+    pub(crate) fn trace(&self) -> Option<&TraceContext> {
+        self.trace.as_ref()
     }
 
     /// Whether the connection is to end after the answer.
@@ -238,12 +247,17 @@ impl Exchange {
             passed_over: self.passed_over(),
             upstream: self.used(),
             id: self.id,
+            traced: self.traced(),
             generation: judged.map_or(0, |judged| judged.site.generation),
             started: self.begun_at,
             duration: self.begun.elapsed(),
             request_bytes: self.body.received(),
             response_bytes: 0,
         }
+    }
+
+    fn traced(&self) -> Option<Traced<'_>> {
+        Some(Traced { context: self.trace?, tracer: self.judged()?.site.tracer.as_ref()? })
     }
 
     fn used(&self) -> Option<Used<'_>> {
@@ -343,8 +357,8 @@ pub(crate) fn judged_target(header: &RequestHeader) -> Option<Vec<u8>> {
     }
 }
 
-/// The outcome of a head that never became a request.
-pub(crate) fn refused_head<'a>(carried: &'a Carried, denial: &'a Denial, id: RequestId, site: &Site) -> Outcome<'a> {
+/// The outcome of a head that never became a request. What it may have said of its caller is not read.
+pub(crate) fn refused_head<'a>(carried: &'a Carried, denial: &'a Denial, id: RequestId, site: &'a Site) -> Outcome<'a> {
     Outcome {
         connection: &carried.connection,
         about: &carried.about,
@@ -362,6 +376,7 @@ pub(crate) fn refused_head<'a>(carried: &'a Carried, denial: &'a Denial, id: Req
         passed_over: Vec::new(),
         upstream: None,
         id,
+        traced: site.tracer.as_ref().map(|tracer| Traced { context: tracer.place(id, None), tracer }),
         generation: site.generation,
         started: SystemTime::now(),
         duration: std::time::Duration::ZERO,

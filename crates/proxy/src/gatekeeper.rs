@@ -46,6 +46,9 @@ impl OutcomeLog {
         if let Some(access) = &self.access {
             access.write(outcome);
         }
+        if let Some(traced) = &outcome.traced {
+            traced.record(outcome);
+        }
     }
 }
 
@@ -252,13 +255,11 @@ fn prepare(request: &mut RequestHeader, exchange: &mut Exchange) -> Result<()> {
     if let Some(target) = target.clone().or_else(|| judged_target(request)) {
         request.set_raw_path(&target)?;
     }
-    for edit in edits.each() {
-        match edit {
-            Edit::Remove(name) => drop(request.remove_header(name)),
-            Edit::Set(name, value) => request.insert_header(name.clone(), value.clone())?,
-        }
+    // Before the operator's own edits: who wants an upstream to know nothing of traces removes the field.
+    if let Some(told) = exchange.trace().map(|trace| trace.edits(&request.headers)) {
+        edit_request(request, &told)?;
     }
-    Ok(())
+    edit_request(request, edits)
 }
 
 /// Whether a request asks for what Pingora passes on as a WebSocket (RFC 6455 section 4.1).
@@ -268,6 +269,16 @@ fn asks_for_websocket(request: &RequestHeader) -> bool {
         values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(word))
     };
     request.method == Method::GET && holds(UPGRADE, "websocket") && holds(CONNECTION, "upgrade")
+}
+
+fn edit_request(request: &mut RequestHeader, edits: &HeaderEdits) -> Result<()> {
+    for edit in edits.each() {
+        match edit {
+            Edit::Remove(name) => drop(request.remove_header(name)),
+            Edit::Set(name, value) => request.insert_header(name.clone(), value.clone())?,
+        }
+    }
+    Ok(())
 }
 
 fn edit_response(response: &mut ResponseHeader, edits: &HeaderEdits) -> Result<()> {

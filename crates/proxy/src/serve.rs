@@ -60,8 +60,8 @@ impl Inner {
 
     /// The same for what a library refused by itself: where that ended the stream or the connection, nothing was answered.
     fn overheard(&self, carried: &Carried, reason: Reason) {
-        let denial = Denial::from(reason);
-        let outcome = refused_head(carried, &denial, self.ids.next(), &self.sites.current());
+        let (denial, site) = (Denial::from(reason), self.sites.current());
+        let outcome = refused_head(carried, &denial, self.ids.next(), &site);
         let is_answered = !matches!(reason, Reason::StreamMalformed | Reason::FramesMalformed);
         let status = if is_answered { outcome.status } else { 0 };
         self.log.record(&Outcome { status, ..outcome });
@@ -69,8 +69,8 @@ impl Inner {
 
     /// Counts and logs a request that a panic ended without an answer; what was known of it is lost.
     fn broke_off(&self, carried: &Carried) {
-        let denial = Denial::from(Reason::Panicked);
-        let outcome = refused_head(carried, &denial, self.ids.next(), &self.sites.current());
+        let (denial, site) = (Denial::from(Reason::Panicked), self.sites.current());
+        let outcome = refused_head(carried, &denial, self.ids.next(), &site);
         self.log.record(&Outcome { status: 0, ..outcome });
     }
 }

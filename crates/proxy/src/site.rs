@@ -2,6 +2,7 @@
 
 use crate::limits::HttpLimits;
 use pingora_core::upstreams::peer::HttpPeer;
+use pullgate_metrics::Tracer;
 use pullgate_policy::Rules;
 use pullgate_policy::access::Team;
 use std::collections::HashMap;
@@ -22,6 +23,8 @@ pub struct Site {
     pub upstreams: Arc<[Upstream]>,
     /// The limits of each listener's connections, by its name.
     pub limits: HashMap<Arc<str>, HttpLimits>,
+    /// What gives requests their place in a trace; none where tracing is off.
+    pub tracer: Option<Tracer>,
 }
 
 /// The generation in force.

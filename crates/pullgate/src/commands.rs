@@ -91,12 +91,13 @@ pub(crate) fn observed(file: &Path, format: Format) -> anyhow::Result<ExitCode> 
 
 fn summary(config: &Config) -> String {
     let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
-    [
+    let mut parts = vec![
         count(config.listeners.len(), "listener"),
         count(config.hosts.len(), "host"),
         count(config.upstreams.len(), "upstream"),
-    ]
-    .join(", ")
+    ];
+    parts.extend(config.tracing.as_ref().map(|tracing| format!("{} traced to {}", tracing.sample, tracing.otlp)));
+    parts.join(", ")
 }
 
 pub(crate) fn ready(file: &Path, address: Option<SocketAddr>) -> anyhow::Result<ExitCode> {

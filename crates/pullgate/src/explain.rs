@@ -58,7 +58,7 @@ pub fn explain(file: &Path, question: &Question) -> Result<Explanation, ExplainE
     let upstreams = config.upstreams.iter().map(|upstream| Arc::clone(&upstream.name)).collect::<Vec<_>>();
     let name = Arc::clone(&config.listeners[listener].name);
     let keys = Teams::last_good(&config, &System::beside(file));
-    let snapshot = Snapshot::new(config, keys, None)?;
+    let snapshot = Snapshot::new(config, keys, None, None)?;
     let asked = Asked {
         question: question.with_visitor(&snapshot.gate().rules.hosts),
         name,

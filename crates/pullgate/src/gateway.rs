@@ -9,6 +9,7 @@ use crate::snapshot::{InForce, Snapshot, SnapshotError};
 use crate::sockets::{self, Sockets};
 use crate::teams::{Teams, keep_keys};
 use crate::threads::Threads;
+use crate::traces::Traces;
 use crate::world::System;
 use crate::{admin, logging};
 use log::info;
@@ -135,7 +136,9 @@ impl Gateway {
         let ranges = Ranges::begin(&mut config, system, &metrics);
         let fixed = Fixed::of(&config);
         let teams = Teams::begin(&config, system, &metrics);
-        let snapshot = Snapshot::new(config, teams.keys(), None)?;
+        let traces = Traces::begin(config.tracing.as_ref(), client.clone(), metrics.clone());
+        let (traces, tracer) = traces.map_err(StartError::Runtime)?;
+        let snapshot = Snapshot::new(config, teams.keys(), tracer, None)?;
         snapshot.show(&metrics, None);
         let in_force = Arc::new(InForce::new(snapshot, teams.wanted()));
         let signals = Signals { drain: watch::Sender::new(false), ready: watch::Sender::new(true) };
@@ -145,14 +148,12 @@ impl Gateway {
         let serving = (Arc::clone(&in_force), metrics.clone(), http);
         let listeners = Arc::new(Listeners::start(&listeners, passed, serving)?);
         listeners.show_filters_at_each_look();
+        let lasting = (ranges, teams, traces);
         let succession =
-            Succession::new(Arc::clone(&in_force), Arc::clone(&listeners), (ranges, teams), fixed, metrics.clone());
+            Succession::new(Arc::clone(&in_force), Arc::clone(&listeners), lasting, fixed, metrics.clone());
         let succession = Arc::new(succession);
         let admin_thread = Threads::alone("admin").map_err(StartError::Runtime)?;
-        let scrapes = {
-            let _inside = admin_thread.handle().enter();
-            admin.try_clone().and_then(TcpListener::from_std).map_err(|error| StartError::Admin(admin_at, error))?
-        };
+        let scrapes = served_by(&admin_thread, &admin).map_err(|error| StartError::Admin(admin_at, error))?;
         let heartbeat = Heartbeat::of(&runtime);
         let (alive, told) = (Arc::clone(&heartbeat), Arc::clone(&succession));
         admin_thread.handle().spawn(admin::serve(scrapes, metrics.clone(), signals.ready.subscribe(), told, alive));
@@ -266,6 +267,7 @@ impl Gateway {
     fn end(mut self) {
         self.threads.end(LAST_TASKS);
         self.admin_thread.end(LAST_TASKS);
+        self.succession.traces().settle(LAST_SPANS);
         for log in &self.logs {
             // What cannot be written by then is lost: an output that blocks must not keep a process from its end.
             let _ = log.settle(LAST_LINES);
@@ -275,6 +277,9 @@ impl Gateway {
 
 /// How long tasks may take to be dropped at the end.
 const LAST_TASKS: Duration = Duration::from_secs(1);
+
+/// How long the last spans may take to be exported at the end.
+const LAST_SPANS: Duration = Duration::from_secs(2);
 
 /// How long the logs may take to be written at the end.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -298,4 +303,10 @@ fn admin_socket(address: SocketAddr, passed: &Sockets) -> io::Result<(std::net::
     socket.set_nonblocking(true)?;
     let address = socket.local_addr()?;
     Ok((socket, address))
+}
+
+/// A socket as the tasks of these threads use it.
+fn served_by(threads: &Threads, socket: &std::net::TcpListener) -> io::Result<TcpListener> {
+    let _inside = threads.handle().enter();
+    socket.try_clone().and_then(TcpListener::from_std)
 }

@@ -25,6 +25,7 @@ mod state_dir;
 mod systemd;
 mod teams;
 mod threads;
+mod traces;
 mod upgrade;
 mod watch;
 mod world;

@@ -6,11 +6,13 @@ use crate::listeners::{Listeners, SocketError};
 use crate::ranges::Ranges;
 use crate::snapshot::{InForce, Snapshot, SnapshotError};
 use crate::teams::Teams;
+use crate::traces::Traces;
 use crate::watch::Files;
 use crate::world::{LoadError, Loaded, Warnings, load_again};
 use crate::{logging, systemd};
 use pullgate_config::{Admin, Config, Log, Runtime};
 use pullgate_metrics::{Metrics, PanicAt, ReloadOutcome};
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,6 +31,9 @@ pub enum ReloadError {
     /// A socket that it asks for cannot be opened.
     #[error(transparent)]
     Sockets(#[from] SocketError),
+    /// The thread that exports traces cannot be started.
+    #[error("what exports traces cannot be started")]
+    Traces(#[source] io::Error),
     /// A bug was met on the way; the process log has its place.
     #[error("a bug of Pullgate was met on the way")]
     Panicked,
@@ -53,6 +58,7 @@ pub struct Succession {
     listeners: Arc<Listeners>,
     ranges: Ranges,
     teams: Teams,
+    traces: Traces,
     fixed: Fixed,
     metrics: Metrics,
     /// How long a drain may take, in milliseconds, as the configuration in force says.
@@ -76,13 +82,13 @@ impl Succession {
     pub(crate) fn new(
         in_force: Arc<InForce>,
         listeners: Arc<Listeners>,
-        (ranges, teams): (Ranges, Teams),
+        (ranges, teams, traces): (Ranges, Teams, Traces),
         fixed: Fixed,
         metrics: Metrics,
     ) -> Self {
         let drain = AtomicU64::new(milliseconds(fixed.runtime.drain));
         let watch = AtomicBool::new(fixed.runtime.watch);
-        Self { in_force, listeners, ranges, teams, fixed, metrics, drain, watch, turn: Mutex::new(()) }
+        Self { in_force, listeners, ranges, teams, traces, fixed, metrics, drain, watch, turn: Mutex::new(()) }
     }
 
     /// How long open requests may finish when the gateway ends.
@@ -117,6 +123,11 @@ impl Succession {
     /// What is known of Access teams.
     pub(crate) fn teams(&self) -> &Teams {
         &self.teams
+    }
+
+    /// What exports traces.
+    pub(crate) fn traces(&self) -> &Traces {
+        &self.traces
     }
 
     /// Changes what is known of the keys of Access teams, and puts in force what counts then: the same generation, with other keys.
@@ -174,10 +185,12 @@ impl Succession {
         let listeners = config.listeners.clone();
         let known = self.ranges.follow(&mut config);
         let teams = self.teams.follow(&config);
-        let snapshot = Arc::new(Snapshot::new(config, teams.keys(), Some(before))?);
+        let traces = self.traces.follow(config.tracing.as_ref()).map_err(ReloadError::Traces)?;
+        let snapshot = Arc::new(Snapshot::new(config, teams.keys(), traces.tracer(), Some(before))?);
         self.listeners.follow(&listeners, &snapshot, || self.in_force.replace(Arc::clone(&snapshot)))?;
         self.ranges.adopt(known);
         self.teams.adopt(teams);
+        self.traces.adopt(traces);
         self.drain.store(milliseconds(asked.runtime.drain), Ordering::Relaxed);
         self.watch.store(asked.runtime.watch, Ordering::Relaxed);
         logging::level(asked.log.level);

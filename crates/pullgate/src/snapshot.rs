@@ -4,7 +4,7 @@ use crate::teams::Wanted;
 use ipnet::IpNet;
 use pullgate_config::{Certificate, Config, Host, KernelFilter, Listener, Protocol, ServedHosts, Sources};
 use pullgate_door::{CertificateFiles, Entrance, Filtering, Gate, Gates, HostTls, TlsError, TlsSettings};
-use pullgate_metrics::{Expiry, ExpiryKind, Metrics};
+use pullgate_metrics::{Expiry, ExpiryKind, Metrics, Tracer};
 use pullgate_policy::access::{AccessKeys, Team};
 use pullgate_policy::hosts::{HostConflict, HostIndex, HostName, HostTable};
 use pullgate_policy::origin_pull::{Leaf, RevocationList, TrustId, hex};
@@ -93,15 +93,21 @@ impl Sites for InForce {
 }
 
 impl Snapshot {
-    /// Builds the generation that follows `before`, with the keys of Access teams that are known. Hosts whose TLS has not changed keep their
-    /// sessions.
+    /// Builds the generation that follows `before`, with the keys of Access teams that are known and what traces its requests. Hosts whose
+    /// TLS has not changed keep their sessions.
     ///
     /// # Errors
     /// What the checks at load could not see.
-    pub fn new(config: Config, access_keys: Arc<AccessKeys>, before: Option<&Self>) -> Result<Self, SnapshotError> {
+    pub fn new(
+        config: Config,
+        access_keys: Arc<AccessKeys>,
+        tracer: Option<Tracer>,
+        before: Option<&Self>,
+    ) -> Result<Self, SnapshotError> {
         let id = identity(&config);
         let digests = config.hosts.iter().flat_map(digests_of).collect();
-        let Config { text: _, runtime: _, admin: _, log: _, cloudflare, listeners, tls, hosts, upstreams } = config;
+        let Config { text: _, runtime: _, admin: _, log: _, tracing: _, cloudflare, listeners, tls, hosts, upstreams } =
+            config;
         let settings = TlsSettings { tls12: tls.tls12, tls13: tls.tls13, http2: tls.http2 };
         let (mut rules, mut tls, mut expiries) = (Vec::new(), Vec::new(), Vec::new());
         for host in hosts {
@@ -119,7 +125,7 @@ impl Snapshot {
         let gate = Gate { rules: Arc::clone(&rules), tls: tls.into(), entrances: entrances(&listeners) };
         let upstreams = upstreams.into_iter().map(upstream).collect::<Result<_, _>>()?;
         let generation = before.map_or(0, Self::generation) + 1;
-        let site = Arc::new(Site { generation, rules, upstreams, limits: http_limits(&listeners) });
+        let site = Arc::new(Site { generation, rules, upstreams, limits: http_limits(&listeners), tracer });
         Ok(Self { gate: Arc::new(gate), site, extra, kernel_filters, id, expiries, digests: Arc::new(digests) })
     }
 
@@ -151,9 +157,9 @@ impl Snapshot {
         });
         let gate =
             Gate { rules: Arc::clone(&rules), tls: Arc::clone(&self.gate.tls), entrances: self.gate.entrances.clone() };
-        let Site { generation, rules: _, upstreams, limits } = &*self.site;
-        let (upstreams, limits) = (Arc::clone(upstreams), limits.clone());
-        let site = Site { generation: *generation, rules, upstreams, limits };
+        let Site { generation, rules: _, upstreams, limits, tracer } = &*self.site;
+        let (upstreams, limits, tracer) = (Arc::clone(upstreams), limits.clone(), tracer.clone());
+        let site = Site { generation: *generation, rules, upstreams, limits, tracer };
         Self {
             gate: Arc::new(gate),
             site: Arc::new(site),

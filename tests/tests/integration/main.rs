@@ -43,6 +43,7 @@ mod systemd;
 mod tidy;
 mod timeouts;
 mod tls_attacks;
+mod traces;
 mod trust;
 mod upstreams;
 mod visitor;

@@ -8,7 +8,7 @@ use pullgate_policy::policies::{Countries, KINDS, Mode};
 use pullgate_policy::routes::{PathPattern, RouteAction};
 use pullgate_policy::template::Template;
 use pullgate_policy::visitor::Missing;
-use pullgate_policy::{Feature, Features, Networks};
+use pullgate_policy::{Feature, Features, Networks, Sample};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ fn networks(list: &[&str]) -> Networks {
 fn the_least_file_gets_the_defaults_of_the_reference() {
     let Loaded { config, warnings } = right(MINIMAL);
     assert_eq!(warnings, []);
-    let Config { runtime, admin, log, cloudflare, listeners, tls, hosts, upstreams, text: _ } = config;
+    let Config { runtime, admin, log, tracing, cloudflare, listeners, tls, hosts, upstreams, text: _ } = config;
+    assert_eq!(tracing, None);
     assert_eq!((runtime.workers, runtime.drain, runtime.upstream_idle), (None, seconds(30), 1024));
     assert_eq!((runtime.state_dir.to_str(), runtime.watch), (Some("/var/lib/pullgate"), true));
     assert_eq!(admin.address, "127.0.0.1:9090".parse().unwrap());
@@ -98,6 +99,8 @@ fn every_key_of_this_version_arrives() {
     assert_eq!((config.log.level, config.log.format), (LogLevel::Debug, LogFormat::Text));
     assert_eq!(config.log.access, AccessLog::File("./access.log".into()));
     assert_eq!(config.log.redact_query, ["token", "code"]);
+    let otlp = http::Uri::from_static("https://collector.example.com/base");
+    assert_eq!(config.tracing, Some(Tracing { otlp, sample: Sample::of_a_million(2_500).unwrap() }));
     assert_eq!(config.runtime.state_dir.to_str(), Some("./state"));
     assert_eq!(config.cloudflare.source, RangesSource::File("ranges-china.txt".into()));
     let Cloudflare { source: _, list, extra, access } = config.cloudflare;
@@ -327,4 +330,17 @@ hosts:
 
 fn opened(address: &str) -> ListenAddress {
     ListenAddress::Open(address.parse().unwrap())
+}
+
+#[test]
+fn samples_are_percentages() {
+    let table =
+        [("1%", 10_000), ("0%", 0), ("100%", 1_000_000), ("100.0%", 1_000_000), ("0.1%", 1_000), ("0.0001 %", 1)];
+    for (text, count) in table {
+        let text = format!("{MINIMAL}tracing: {{otlp: http://127.0.0.1:4318, sample: {text}}}\n");
+        let sample = right(&text).config.tracing.map(|tracing| tracing.sample);
+        assert_eq!(sample, Sample::of_a_million(count), "{text}");
+    }
+    let usual = right(&format!("{MINIMAL}tracing: {{otlp: 'http://[::1]:4318/'}}\n")).config.tracing;
+    assert_eq!(usual.map(|tracing| tracing.sample), Some(Sample::default()));
 }

@@ -125,7 +125,7 @@ impl Faulty {
                 requests: None,
             },
         )]);
-        let site = Arc::new(Site { generation: 1, rules, upstreams: Arc::default(), limits });
+        let site = Arc::new(Site { generation: 1, rules, upstreams: Arc::default(), limits, tracer: None });
         Self { gate, site, at_gate: AtomicUsize::new(0), at_site: AtomicUsize::new(0) }
     }
 
@@ -165,6 +165,10 @@ async fn h52_a_panic_anywhere_costs_its_socket_connection_or_stream() {
     assert_eq!(client.send(visit(OPEN, "/")).await.unwrap().status, 204);
     faulty.at_site.store(1, Ordering::Relaxed);
     assert!(client.send(visit(OPEN, "/")).await.is_err());
+    // The client sees its end before the outcome is told, which looks up as well.
+    let told =
+        |times| format!("pullgate_requests_total{{code=\"0\",host=\"none\",method=\"none\",route=\"none\"}} {times}\n");
+    assert!(eventually(|| metrics.render().unwrap().contains(&told(1))).await);
     faulty.at_site.store(1, Ordering::Relaxed);
     assert!(two.send(visit(OPEN, "/")).await.is_err());
     assert_eq!(two.send(visit(OPEN, "/")).await.unwrap().status, 204);

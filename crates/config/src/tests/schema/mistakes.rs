@@ -27,7 +27,7 @@ const BEYOND: &[&str] = &[
     // What a text means.
     "is longer than a year", "is too often", "is not from 1KiB to below 1MiB", "belongs to the connection",
     "unknown placeholder", "is a header of the gateway's or Cloudflare's own", "is needed by HTTP or applications",
-    "is not a type of attribute", "is not a distinguished name",
+    "is not a type of attribute", "is not a distinguished name", "is added by the gateway",
 ];
 
 #[test]
