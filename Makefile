@@ -8,7 +8,7 @@ SECONDS ?= 60
 # How long the last part of the soak takes.
 MINUTES ?= 10
 
-.PHONY: help setup build release image check-conf test lint fuzz demo compose-demo bypass soak bench bench-peers
+.PHONY: help setup setup-tests build release image check-conf test lint fuzz demo compose-demo bypass soak bench bench-peers
 
 help:
 	@echo 'make demo         the main job on this machine: a play-acted Cloudflare, the gateway, an origin'
@@ -27,10 +27,13 @@ help:
 setup:
 	@.ci/setup
 
+setup-tests:
+	@.ci/setup tests
+
 build: setup
 	$(CARGO) build --locked --workspace
 
-release: setup
+release: setup-tests
 	benches/release/run
 
 image: release
@@ -43,10 +46,10 @@ check-conf: build
 demo: setup
 	$(CARGO) run --locked --quiet --package pullgate -- demo $(if $(ONCE),--once)
 
-compose-demo: setup
+compose-demo:
 	docker/compose-demo $(PROFILE)
 
-lint: setup
+lint: setup-tests
 	$(CARGO) fmt --all -- --check
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml -- --check
 	$(CARGO) fmt --manifest-path benches/pingora/Cargo.toml -- --check
@@ -60,21 +63,21 @@ test: lint
 	$(CARGO) test --locked --workspace --exclude pullgate-tests
 	$(CARGO) test --locked --package pullgate-tests --lib --test integration
 	docker/test quick
-	target/debug/peers target/debug/pullgate --quick
+	benches/peers/run --quick
 	benches/release/run quick
 	fuzz/run 60
 
-fuzz: setup
+fuzz: setup-tests
 	fuzz/run $(SECONDS)
 
-bypass: setup
+bypass: setup-tests
 	tests/bypass/run
 
-soak: setup
+soak: setup-tests
 	tests/soak/run --minutes $(MINUTES) $(PARTS)
 
 bench: setup
 	$(CARGO) bench --locked --package pullgate-benches
 
-bench-peers: setup
+bench-peers: setup-tests
 	benches/peers/run

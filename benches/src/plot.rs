@@ -72,10 +72,14 @@ fn axis(drawn: &mut String, most: f64, scale: f64, bottom: f64) {
         "Shorter is better. A bar ends at the median of the rounds; its line spans the least to the most.",
     );
     let step = 0.5 * (most / 5.0).ceil();
-    for tick in 0..=(most / step) as u32 {
-        let ratio = f64::from(tick) * step;
-        let (x, class) = (LEFT + ratio * scale, if ratio == 1.0 { "one" } else { "grid" });
+    let mut line = |class: &str, x: f64| {
         let _ = writeln!(drawn, "<path class=\"{class}\" d=\"M{x:.1} {TOP}V{bottom:.1}\"/>");
+    };
+    let ticks = || (0..=(most / step) as u32).map(|tick| f64::from(tick) * step);
+    ticks().for_each(|ratio| line("grid", LEFT + ratio * scale));
+    line("one", LEFT + scale);
+    for ratio in ticks() {
+        let x = LEFT + ratio * scale;
         text(drawn, "faint middle", x, bottom + 20.0, &ratio.to_string());
     }
 }

@@ -26,3 +26,17 @@ impl Serialize for Date {
 
 /// The first second of that year since 1970, which RFC 3339 has no digits for.
 const YEAR_10000: u64 = 253_402_300_800;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_second_that_has_digits() {
+        let table =
+            [(0, "1970-01-01T00:00:00Z"), (YEAR_10000 - 1, "9999-12-31T23:59:59Z"), (YEAR_10000, ""), (u64::MAX, "")];
+        for (second, shown) in table {
+            assert_eq!(Date(UnixTime::since_unix_epoch(Duration::from_secs(second))).to_string(), shown);
+        }
+    }
+}

@@ -7,12 +7,14 @@ mod events;
 mod families;
 mod labels;
 mod line;
+mod otlp;
 mod outcome;
 mod panics;
 mod probes;
 mod series;
 mod sink;
 mod span;
+mod span_queue;
 mod tracer;
 
 pub use about::About;
@@ -24,9 +26,10 @@ pub use events::{
 };
 pub use families::{Family, Kind};
 pub use labels::{Label, Values};
+pub use otlp::{Receipt, Service};
 pub use outcome::{Outcome, Seen, Traced, UpstreamEnd, Used};
 pub use prometheus::IntGauge as OpenGauge;
 pub use series::{Metrics, MetricsError};
 pub use sink::Sink;
-pub use span::{Receipt, Service};
-pub use tracer::{Batch, SpanQueue, Spans, Tracer};
+pub use span_queue::{Batch, SpanQueue, Spans};
+pub use tracer::Tracer;

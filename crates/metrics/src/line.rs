@@ -168,5 +168,11 @@ pub(crate) fn split(target: &[u8]) -> (&[u8], Option<&[u8]>) {
 
 /// The text in UTF-8, at most `longest` bytes of it.
 pub(crate) fn cut(bytes: &[u8], longest: usize) -> Cow<'_, str> {
-    String::from_utf8_lossy(&bytes[..bytes.len().min(longest)])
+    let mut text = String::from_utf8_lossy(&bytes[..bytes.len().min(longest)]);
+    // A byte that is no UTF-8 becomes three.
+    if text.len() > longest {
+        let end = text.floor_char_boundary(longest);
+        text.to_mut().truncate(end);
+    }
+    text
 }

@@ -1,4 +1,4 @@
-//! The outcome of one request: everything that series and access log are made from.
+//! The outcome of one request: everything that series, access log and span are made from.
 
 use crate::about::About;
 use crate::span::span;

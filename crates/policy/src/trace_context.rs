@@ -195,7 +195,7 @@ fn is_member(member: &[u8]) -> bool {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-' | b'*' | b'/' | b'@')
     };
     let is_value = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'=';
-    begins && key.len() <= 256 && key.iter().all(is_key) && !value.is_empty() && value.iter().all(is_value)
+    begins && key.len() <= 256 && key.iter().all(is_key) && matches!(value.len(), 1..=256) && value.iter().all(is_value)
 }
 
 /// How many requests of a million are sampled.

@@ -1,6 +1,6 @@
 //! The traces of a gateway across configurations: who is told of them, and what sends them there.
 //!
-//! Each collector has a thread of its own, so that encoding and waiting cost no request anything. It ends when nobody can send it spans any
+//! Each collector has a thread of its own, so that no request waits for what it sends. It ends when nobody can send it spans any
 //! more: the last request of the last configuration that names it is over.
 
 mod collector;

@@ -29,7 +29,7 @@ fn collector(text: &str) -> Result<Uri, Fault> {
             let base = text.trim_end_matches('/').trim_end_matches(PATH);
             Err(Fault::new(format!("`{PATH}` is added by the gateway")).help(format!("write {base}")))
         }
-        _ if authority.port().is_none() && authority.as_str().ends_with(':') => {
+        _ if authority.port().is_none() && authority.as_str() != authority.host() => {
             Err(fault("has no port behind its colon"))
         }
         _ => Ok(url),

@@ -73,8 +73,7 @@ async fn a_collector_that_hangs_holds_up_nobody() {
         serves(&stage, 500).await;
         sent += 500.0;
     }
-    let dropped = counted(&stage, "dropped");
-    assert!(dropped > 0.0);
+    assert!(counted(&stage, "dropped") > 0.0);
     collector.behave(Manner::Takes);
     let all = || ["exported", "dropped", "failed"].map(|outcome| counted(&stage, outcome)).iter().sum::<f64>();
     // The time-out of an export is longer than the stage's usual patience.
@@ -83,7 +82,6 @@ async fn a_collector_that_hangs_holds_up_nobody() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(all(), sent);
-    assert_eq!(counted(&stage, "dropped"), dropped);
     assert!(counted(&stage, "failed") > 0.0 && counted(&stage, "exported") > 0.0);
 }
 
