@@ -53,6 +53,7 @@ lint: setup-tests
 	$(CARGO) fmt --all -- --check
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml -- --check
 	$(CARGO) fmt --manifest-path benches/pingora/Cargo.toml -- --check
+	$(CARGO) metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	$(CARGO) clippy --locked --manifest-path benches/pingora/Cargo.toml --target-dir target -- --deny warnings
 	tests/lint/run
