@@ -7,7 +7,7 @@ use http::header::{ACCEPT_ENCODING, CONNECTION, ETAG, HOST, IF_NONE_MATCH, USER_
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use pullgate_policy::access::KeySet;
@@ -66,6 +66,24 @@ pub struct Wire {
 pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
+impl Wire {
+    /// Asks once; the connection ends with the answer, or when that is dropped at a limit.
+    ///
+    /// # Errors
+    /// When the answer is no HTTP, or broke off.
+    pub async fn exchange<B>(self, request: Request<B>) -> Result<Response<Incoming>, FetchError>
+    where
+        B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(self.io)).await.map_err(FetchError::Broken)?;
+        tokio::spawn(connection);
+        sender.send_request(request).await.map_err(FetchError::Broken)
+    }
+}
+
+/// What the gateway calls itself where it asks.
+pub const AGENT: HeaderValue = HeaderValue::from_static(concat!("pullgate/", env!("CARGO_PKG_VERSION")));
 
 /// A client that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -197,7 +215,7 @@ impl Client {
         match self.open(url).await? {
             // The configuration has refused it already; what is asked here is where the connection really goes.
             Wire { is_protected: false, .. } => Err(FetchError::Unprotected),
-            wire => exchange(wire.io, request).await,
+            wire => wire.exchange(request).await,
         }
     }
 
@@ -249,7 +267,7 @@ fn request(url: &Uri, partners: &[Partner], tag: Option<&str>) -> Result<Request
     *request.uri_mut() = target(url, partners).ok_or(FetchError::NoHost)?.into();
     let headers = request.headers_mut();
     headers.insert(HOST, HeaderValue::from_str(authority).map_err(|_| FetchError::NoHost)?);
-    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("pullgate/", env!("CARGO_PKG_VERSION"))));
+    headers.insert(USER_AGENT, AGENT);
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(tag).ok()) {
@@ -265,13 +283,6 @@ fn target(url: &Uri, partners: &[Partner]) -> Option<PathAndQuery> {
     let query: Vec<&str> = url.query().into_iter().chain(networks.as_deref()).collect();
     let mark = if query.is_empty() { "" } else { "?" };
     format!("{}{mark}{}", url.path(), query.join("&")).parse().ok()
-}
-
-async fn exchange(io: Box<dyn Duplex>, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, FetchError> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.map_err(FetchError::Broken)?;
-    // It ends with the answer, or when that is dropped at a limit.
-    tokio::spawn(connection);
-    sender.send_request(request).await.map_err(FetchError::Broken)
 }
 
 async fn whole(response: Response<Incoming>) -> Result<Bytes, FetchError> {
@@ -299,6 +310,18 @@ mod tests {
         for (url, partners, expected) in table {
             assert_eq!(target(&url.parse().unwrap(), partners).unwrap().as_str(), expected);
         }
+    }
+
+    /// 127.0.0.1 in the clothes of IPv6 stands for another machine: it is no loopback address. The socket behind it never answers.
+    #[tokio::test]
+    async fn without_tls_nobody_elsewhere_is_believed() {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = server.local_addr().unwrap().port();
+        let limits = Limits { total: Duration::from_secs(2), ..Limits::default() };
+        let client = Client::trusting(Vec::new(), limits).unwrap();
+        let asked = async |host: &str| client.keys(&format!("http://{host}:{port}/").parse().unwrap()).await;
+        assert!(matches!(asked("[::ffff:127.0.0.1]").await, Err(FetchError::Unprotected)));
+        assert!(matches!(asked("127.0.0.1").await, Err(FetchError::TimedOut(_))));
     }
 
     /// The crypto provider is named: nothing has to be installed first, and the roots are there.

@@ -5,4 +5,4 @@ mod client;
 pub mod keys;
 pub mod ranges;
 
-pub use client::{Client, ClientError, Duplex, FetchError, Fetched, Limits, Wire};
+pub use client::{AGENT, Client, ClientError, Duplex, FetchError, Fetched, Limits, Wire};

@@ -177,6 +177,9 @@ pub enum AccessLog {
     File(PathBuf),
 }
 
+/// What the gateway adds to the URL of a collector (OTLP specification, "OTLP/HTTP Request").
+pub const TRACES_PATH: &str = "/v1/traces";
+
 /// Section `tracing`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tracing {

@@ -1,7 +1,6 @@
 //! The outcome of one request: everything that series, access log and span are made from.
 
 use crate::about::About;
-use crate::span::span;
 use crate::tracer::Tracer;
 use http::{HeaderMap, Method};
 use pullgate_policy::{Connection, Denial, Disagreement, Observed, RequestId, TraceContext, TrustLevel, Visitor};
@@ -12,7 +11,7 @@ use std::time::{Duration, SystemTime};
 pub struct Outcome<'a> {
     /// The connection it came on.
     pub connection: &'a Connection,
-    /// What log lines say of it.
+    /// What log lines and spans say of it.
     pub about: &'a About,
     /// The request as received; none where no head could be read.
     pub seen: Option<Seen<'a>>,
@@ -63,15 +62,6 @@ pub struct Traced<'a> {
     pub context: TraceContext,
     /// Who is told, where the request is sampled.
     pub tracer: &'a Tracer,
-}
-
-impl Traced<'_> {
-    /// Sends the request's span on its way, where it is sampled; nobody waits for that.
-    pub fn record(&self, outcome: &Outcome<'_>) {
-        if self.context.sampled {
-            self.tracer.export(span(outcome, &self.context));
-        }
-    }
 }
 
 /// A request head, borrowed.

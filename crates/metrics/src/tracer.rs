@@ -1,7 +1,8 @@
 //! Which requests are sampled, and their place in a trace.
 
+use crate::outcome::Outcome;
+use crate::span::span;
 use crate::span_queue::SpanQueue;
-use opentelemetry_proto::tonic::trace::v1::Span;
 use pullgate_policy::{Caller, RequestId, Sample, SpanId, TraceContext, TraceId};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -39,8 +40,11 @@ impl Tracer {
         TraceContext::begin(TraceId::of(trace), SpanId::of(id.0), sampled).called_by(caller)
     }
 
-    pub(crate) fn export(&self, span: Span) {
-        self.spans.send(span);
+    /// Sends the span of a request on its way, where it is sampled; nobody waits for that.
+    pub fn record(&self, outcome: &Outcome<'_>, context: &TraceContext) {
+        if context.sampled {
+            self.spans.send(span(outcome, context));
+        }
     }
 }
 

@@ -32,7 +32,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
 #[derive(Debug)]
 pub(crate) struct Carried {
     pub(crate) connection: Arc<Connection>,
-    /// What log lines say of it.
+    /// What log lines and spans say of it.
     pub(crate) about: About,
     pub(crate) limits: HttpLimits,
     /// Requests that reached a decision; a head that Pingora refused by itself did not.

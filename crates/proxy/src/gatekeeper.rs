@@ -14,7 +14,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 use pingora_core::server::ShutdownWatch;
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
-use pullgate_metrics::{AccessLog, Metrics, UpstreamEnd};
+use pullgate_metrics::{AccessLog, Metrics, Traced, UpstreamEnd};
 use pullgate_policy::headers::Edit;
 use pullgate_policy::{Action, Denial, HeaderEdits, RequestId};
 use std::collections::hash_map::RandomState;
@@ -46,8 +46,8 @@ impl OutcomeLog {
         if let Some(access) = &self.access {
             access.write(outcome);
         }
-        if let Some(traced) = &outcome.traced {
-            traced.record(outcome);
+        if let Some(Traced { context, tracer }) = &outcome.traced {
+            tracer.record(outcome, context);
         }
     }
 }

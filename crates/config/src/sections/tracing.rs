@@ -1,7 +1,7 @@
 //! Section `tracing`: whether requests become spans, and where those go.
 
 use crate::loading::{Fault, Read};
-use crate::model::Tracing;
+use crate::model::{TRACES_PATH, Tracing};
 use crate::section::Section;
 use http::Uri;
 use pullgate_policy::Sample;
@@ -11,9 +11,6 @@ pub(super) fn read(section: &mut Section<'_>) -> Read<Tracing> {
     let sample = section.or("sample", Sample::default(), |entry| entry.written(sample));
     Ok(Tracing { otlp: otlp?, sample: sample? })
 }
-
-/// What the gateway adds to the URL (OTLP specification, "OTLP/HTTP Request").
-const PATH: &str = "/v1/traces";
 
 fn collector(text: &str) -> Result<Uri, Fault> {
     let fault = |what: &str| Fault::new(format!("`{text}` {what}")).help("write http://127.0.0.1:4318, for instance");
@@ -25,9 +22,9 @@ fn collector(text: &str) -> Result<Uri, Fault> {
     match url.path().trim_end_matches('/') {
         _ if authority.as_str().contains('@') => Err(fault("has a user in it, which nobody would be told")),
         _ if text.contains(['?', '#']) => Err(fault("has a query or a fragment, and the path goes on behind it")),
-        path if path.ends_with(PATH) => {
-            let base = text.trim_end_matches('/').trim_end_matches(PATH);
-            Err(Fault::new(format!("`{PATH}` is added by the gateway")).help(format!("write {base}")))
+        path if path.ends_with(TRACES_PATH) => {
+            let base = text.trim_end_matches('/').trim_end_matches(TRACES_PATH);
+            Err(Fault::new(format!("`{TRACES_PATH}` is added by the gateway")).help(format!("write {base}")))
         }
         _ if authority.port().is_none() && authority.as_str() != authority.host() => {
             Err(fault("has no port behind its colon"))

@@ -4,9 +4,8 @@ use http::header::{CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use pullgate_cloudflare::{Client, FetchError};
+use pullgate_cloudflare::{AGENT, Client, FetchError};
+use pullgate_config::TRACES_PATH;
 use pullgate_metrics::Receipt;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -20,15 +19,12 @@ const LARGEST_ANSWER: usize = 64 * 1024;
 /// Spans that a collector did not take, as far as anybody knows.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExportError {
-    /// It is not reached.
+    /// It is not reached, speaks no HTTP, or broke off.
     #[error(transparent)]
-    Unreached(#[from] FetchError),
+    Unheard(#[from] FetchError),
     /// Its URL cannot be asked for.
     #[error("the URL is none that can be asked for")]
     Url(#[from] http::Error),
-    /// It speaks no HTTP, or broke off.
-    #[error("the answer is not whole")]
-    Broken(#[from] hyper::Error),
     /// It took too long.
     #[error("no answer within {PATIENCE:?}")]
     TimedOut,
@@ -44,11 +40,7 @@ pub(super) async fn export(client: &Client, collector: &Uri, body: Vec<u8>) -> R
 
 async fn send(client: &Client, collector: &Uri, body: Vec<u8>) -> Result<Receipt, ExportError> {
     let request = request(collector, body)?;
-    let wire = client.open(collector).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(wire.io)).await?;
-    // It ends with the answer, or when that is dropped.
-    tokio::spawn(connection);
-    let answer = sender.send_request(request).await?;
+    let answer = client.open(collector).await?.exchange(request).await?;
     if !answer.status().is_success() {
         return Err(ExportError::Status(answer.status()));
     }
@@ -61,9 +53,9 @@ fn request(collector: &Uri, body: Vec<u8>) -> Result<Request<Full<Bytes>>, http:
     let authority = collector.authority().map_or("", http::uri::Authority::as_str);
     Request::builder()
         .method(Method::POST)
-        .uri(format!("{}/v1/traces", collector.path().trim_end_matches('/')))
+        .uri(format!("{}{TRACES_PATH}", collector.path().trim_end_matches('/')))
         .header(HOST, authority)
-        .header(USER_AGENT, HeaderValue::from_static(concat!("pullgate/", env!("CARGO_PKG_VERSION"))))
+        .header(USER_AGENT, AGENT)
         .header(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"))
         .header(CONNECTION, HeaderValue::from_static("close"))
         .body(Full::new(body.into()))
