@@ -1,7 +1,7 @@
 //! What documents a family of series, kept as each is registered: the source of `docs/metrics.md`.
 
 use crate::labels::Label;
-use crate::series::MetricsError;
+use crate::metrics::MetricsError;
 use prometheus::core::{Collector, Desc};
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricType;

@@ -3,8 +3,8 @@
 use crate::events::{
     ConnectionOutcome, ExpiryKind, HandshakeOutcome, PanicAt, RangesOrigin, RefreshOutcome, ReloadOutcome, SpanOutcome,
 };
+use crate::metrics::{METHODS, NONE, OTHER_METHOD};
 use crate::outcome::UpstreamEnd;
-use crate::series::{METHODS, NONE, OTHER_METHOD};
 use pullgate_policy::origin_pull::Cause;
 use pullgate_policy::{Disagreement, Reason, TrustLevel};
 

@@ -7,6 +7,7 @@ mod events;
 mod families;
 mod labels;
 mod line;
+mod metrics;
 mod otlp;
 mod outcome;
 mod panics;
@@ -26,10 +27,11 @@ pub use events::{
 };
 pub use families::{Family, Kind};
 pub use labels::{Label, Values};
+pub use metrics::{Metrics, MetricsError};
 pub use otlp::{Receipt, Service};
 pub use outcome::{Outcome, Seen, Traced, UpstreamEnd, Used};
 pub use prometheus::IntGauge as OpenGauge;
-pub use series::{Metrics, MetricsError};
+
 pub use sink::Sink;
 pub use span_queue::{Batch, SpanQueue, Spans};
 pub use tracer::Tracer;

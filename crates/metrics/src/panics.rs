@@ -3,7 +3,7 @@
 //! What was in the works is dropped with its unwinding, so that nobody sees it half done.
 
 use crate::events::PanicAt;
-use crate::series::Metrics;
+use crate::metrics::Metrics;
 use futures_util::FutureExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -1,8 +1,8 @@
 //! The span of a request in OTLP's form, made from what the access log tells.
 
 use crate::line::Line;
+use crate::metrics::{METHODS, method_label};
 use crate::outcome::Outcome;
-use crate::series::{METHODS, method_label};
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;

@@ -1,8 +1,8 @@
 //! The queue from those who serve to the one who exports spans: it makes nobody wait, and counts what does not fit.
 
 use crate::events::SpanOutcome;
+use crate::metrics::Metrics;
 use crate::otlp::Service;
-use crate::series::Metrics;
 use crossbeam_channel::{Receiver, RecvError, Sender, TryRecvError, bounded};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prometheus::IntCounter;

@@ -52,7 +52,7 @@ impl Tracer {
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 mod tests {
     use super::*;
-    use crate::series::Metrics;
+    use crate::metrics::Metrics;
 
     #[test]
     fn a_caller_chooses_the_trace_and_not_the_sample() {

@@ -1,5 +1,6 @@
 //! An admitted stream as Pingora wants it: a read buffer in which a head is gathered whole, and a write buffer above TLS.
 
+use crate::carried::Carried;
 use crate::frames::Frames;
 use crate::limits::HttpLimits;
 use crate::replies::Replies;
@@ -9,69 +10,21 @@ use pingora::http::ResponseHeader;
 use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_core::protocols::tls::SslDigest;
 use pingora_core::protocols::{
-    ALPN, Digest, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
-    UniqueID, UniqueIDType,
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
+    UniqueIDType,
 };
 use pullgate_door::{Arrival, OpenConnection, Stream};
-use pullgate_metrics::About;
+use pullgate_policy::Reason;
 use pullgate_policy::head::{self, Extent};
-use pullgate_policy::{Connection, Reason};
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
-
-/// What every request of a connection can read back from its session.
-#[derive(Debug)]
-pub(crate) struct Carried {
-    pub(crate) connection: Arc<Connection>,
-    /// What log lines and spans say of it.
-    pub(crate) about: About,
-    pub(crate) limits: HttpLimits,
-    /// Requests that reached a decision; a head that Pingora refused by itself did not.
-    judged: AtomicU64,
-    /// Turns true when this connection is to end after the answers it is in.
-    ending: watch::Sender<bool>,
-}
-
-impl Carried {
-    /// The facts that [`Conn`] left in a session's digest.
-    pub(crate) fn of(digest: Option<&Digest>) -> Option<&Self> {
-        Self::within(digest?.proxy_digest.as_ref()?)
-    }
-
-    /// The facts in the part of the digest that carries them.
-    pub(crate) fn within(digest: &ProxyDigest) -> Option<&Self> {
-        digest.user_data.as_ref()?.downcast_ref()
-    }
-
-    /// Notes that a request is judged; false where it is the last that the connection may have.
-    pub(crate) fn mark_judged(&self) -> bool {
-        let judged = self.judged.fetch_add(1, Ordering::Relaxed) + 1;
-        self.limits.requests.is_none_or(|most| judged < most)
-    }
-
-    /// Lets the connection end after the answers it is in.
-    pub(crate) fn end(&self) {
-        self.ending.send_replace(true);
-    }
-
-    /// Turns true when the connection is to end.
-    pub(crate) fn ending(&self) -> watch::Receiver<bool> {
-        self.ending.subscribe()
-    }
-
-    pub(crate) fn judged(&self) -> u64 {
-        self.judged.load(Ordering::Relaxed)
-    }
-}
 
 /// Why no head came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,13 +97,7 @@ impl Conn {
         // The cell is fresh.
         let _ = socket.peer_addr.set(Some(connection.peer.address().into()));
         let ssl = connection.tls().map(|tls| Arc::new(SslDigest::new(tls.cipher, tls.version, None, None, Vec::new())));
-        let carried = Carried {
-            connection,
-            about: About::default(),
-            limits,
-            judged: AtomicU64::new(0),
-            ending: watch::Sender::new(false),
-        };
+        let carried = Carried::new(connection, limits);
         let digest = ProxyDigest::new(Box::new(ResponseHeader::build(200, Some(0))?), Some(Box::new(carried)));
         Ok(Self {
             io: stream,

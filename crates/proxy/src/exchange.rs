@@ -1,7 +1,7 @@
 //! One request on its way through the gateway: what Pingora's callbacks hand from one to the next.
 
 use crate::body::Progress;
-use crate::connection::Carried;
+use crate::carried::Carried;
 use crate::gatekeeper::OutcomeLog;
 use crate::site::{Server, Site, Sites, Upstream};
 use crate::witness::Witness;

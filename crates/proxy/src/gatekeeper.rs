@@ -1,7 +1,7 @@
 //! Pingora's callbacks: each hands its arguments to one function and its answer back.
 
 use crate::answer::{end_of, fixed, status_of};
-use crate::connection::Carried;
+use crate::carried::Carried;
 use crate::exchange::{Exchange, answered, judged_target};
 use crate::site::Sites;
 use async_trait::async_trait;

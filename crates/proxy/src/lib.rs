@@ -3,6 +3,7 @@
 
 mod answer;
 mod body;
+mod carried;
 mod connection;
 mod exchange;
 mod frames;

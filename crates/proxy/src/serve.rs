@@ -2,7 +2,8 @@
 
 use crate::answer::raw;
 use crate::body::Watch;
-use crate::connection::{Carried, Conn, NoHead, Turn};
+use crate::carried::Carried;
+use crate::connection::{Conn, NoHead, Turn};
 use crate::exchange::refused_head;
 use crate::gatekeeper::{Gatekeeper, OutcomeLog, RequestIds};
 use crate::limits::HttpLimits;

@@ -1,6 +1,6 @@
 //! What is left of a request when the future that served it is dropped: enough to count and log it.
 
-use crate::connection::Carried;
+use crate::carried::Carried;
 use crate::gatekeeper::OutcomeLog;
 use http::StatusCode;
 use pingora::http::RequestHeader;
