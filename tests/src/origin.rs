@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
     task::{Context, Poll},
     time::Duration,
 };
@@ -156,7 +156,11 @@ impl Drop for Origin {
 
 /// The first `length` bytes that `/bytes/N` and `/chunked/N` send: 0 to 250, again and again.
 pub fn pattern(length: usize) -> Bytes {
-    (0..=PATTERN_LAST).cycle().take(length).collect()
+    let mut bytes = Vec::with_capacity(length);
+    while bytes.len() < length {
+        bytes.extend_from_slice(&pattern_from(bytes.len(), CHUNK.min(length - bytes.len())));
+    }
+    bytes.into()
 }
 
 /// SHA-256 in lower-case hex, as the ledger and `/digest` write it.
@@ -180,12 +184,12 @@ pub enum Behaviour {
         /// The `Content-Length`.
         announced: u64,
         /// Bytes sent.
-        sent: u64,
+        sent: usize,
     },
     /// Sends one chunk of a chunked body, and closes without the last chunk.
     DieInChunked {
         /// Bytes in the chunk; at least 1, since an empty chunk is the last one.
-        sent: u64,
+        sent: usize,
     },
     /// Answers the request's head with these bytes, and closes.
     Garbage(Vec<u8>),
@@ -240,11 +244,14 @@ impl Drop for RawOrigin {
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const BACKLOG: u32 = 1024;
-const CHUNK: u64 = 64 * 1024;
+const CHUNK: usize = 64 * 1024;
 const HEAD_LIMIT: usize = 1024 * 1024;
 const HEADER_COUNT_LIMIT: usize = 1000;
 const PATTERN_LAST: u8 = 250;
-const PATTERN_PERIOD: u64 = 251;
+const PATTERN_PERIOD: usize = 251;
+
+/// A chunk of the pattern from each of its bytes on. Made once: many large answers would keep an unoptimised origin from all others.
+static PATTERN: LazyLock<Bytes> = LazyLock::new(|| (0..=PATTERN_LAST).cycle().take(CHUNK + PATTERN_PERIOD).collect());
 
 type Answer = Response<BoxBody<Bytes, hyper::Error>>;
 
@@ -313,8 +320,8 @@ async fn answer(mut request: Request<Incoming>, visit: Arc<Visit>) -> Result<Ans
 /// The answers for which the request's body is of no account.
 async fn canned(word: &str, number: u64) -> Answer {
     match word {
-        "bytes" => Response::new(Pattern::announced(number).boxed()),
-        "chunked" => Response::new(Pattern::unannounced(number).boxed()),
+        "bytes" => Response::new(Pattern::announced(usize::try_from(number).unwrap()).boxed()),
+        "chunked" => Response::new(Pattern::unannounced(usize::try_from(number).unwrap()).boxed()),
         "status" => bare(u16::try_from(number).unwrap().try_into().unwrap()),
         "headers" => distinctive(),
         "slow" => {
@@ -492,17 +499,17 @@ impl Drop for Recorded {
 
 /// A body of [`pattern`] in chunks of 64 KiB, made as it is asked for.
 struct Pattern {
-    sent: u64,
-    length: u64,
+    sent: usize,
+    length: usize,
     hint: SizeHint,
 }
 
 impl Pattern {
-    fn announced(length: u64) -> impl Body<Data = Bytes, Error = hyper::Error> {
-        Self { sent: 0, length, hint: SizeHint::with_exact(length) }.map_err(|never| match never {})
+    fn announced(length: usize) -> impl Body<Data = Bytes, Error = hyper::Error> {
+        Self { sent: 0, length, hint: SizeHint::with_exact(length as u64) }.map_err(|never| match never {})
     }
 
-    fn unannounced(length: u64) -> impl Body<Data = Bytes, Error = hyper::Error> {
+    fn unannounced(length: usize) -> impl Body<Data = Bytes, Error = hyper::Error> {
         Self { sent: 0, length, hint: SizeHint::new() }.map_err(|never| match never {})
     }
 }
@@ -516,9 +523,9 @@ impl Body for Pattern {
         if chunk == 0 {
             return Poll::Ready(None);
         }
-        let skipped = self.sent % PATTERN_PERIOD;
+        let data = pattern_from(self.sent, chunk);
         self.sent += chunk;
-        Poll::Ready(Some(Ok(Frame::data(pattern_from(skipped, chunk)))))
+        Poll::Ready(Some(Ok(Frame::data(data))))
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -526,9 +533,10 @@ impl Body for Pattern {
     }
 }
 
-fn pattern_from(skipped: u64, length: u64) -> Bytes {
-    let skipped = usize::try_from(skipped).unwrap();
-    pattern(skipped + usize::try_from(length).unwrap()).slice(skipped..)
+/// A chunk of the pattern, which begins behind `skipped` bytes of it.
+fn pattern_from(skipped: usize, length: usize) -> Bytes {
+    let skipped = skipped % PATTERN_PERIOD;
+    PATTERN.slice(skipped..skipped + length)
 }
 
 async fn fail_all(listener: TcpListener, behaviour: Behaviour, heads: Arc<watch::Sender<Vec<String>>>) {
@@ -555,11 +563,11 @@ async fn fail(mut stream: TcpStream, behaviour: Behaviour, heads: &watch::Sender
         Behaviour::Silent => drain(stream).await,
         Behaviour::DieInBody { announced, sent } => {
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {announced}\r\n\r\n");
-            part(stream, [head.as_bytes(), &pattern_from(0, sent)].concat()).await
+            part(stream, [head.as_bytes(), &pattern(sent)].concat()).await
         }
         Behaviour::DieInChunked { sent } => {
             let head = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{sent:x}\r\n");
-            part(stream, [head.as_bytes(), &pattern_from(0, sent), b"\r\n"].concat()).await
+            part(stream, [head.as_bytes(), &pattern(sent), b"\r\n"].concat()).await
         }
         Behaviour::Garbage(bytes) => part(stream, bytes).await,
     }
