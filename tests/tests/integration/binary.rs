@@ -201,11 +201,30 @@ fn the_demo_comes_out_right() {
 const MIB: usize = 1 << 20;
 const GIB: usize = 1 << 30;
 
+/// What the kernel says of a process under a name.
+fn status_of(id: u32, name: &str) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
+    value.trim().to_owned()
+}
+
 /// Resident memory of a process, in bytes.
 fn resident(id: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    status_of(id, "VmRSS").trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+/// What huge pages round up is memory that nobody uses.
+#[tokio::test]
+async fn an_idle_gateway_takes_no_huge_pages() {
+    let props = Props::new();
+    let [https, admin] = free_ports();
+    let running = Running::start(&props.write(&recipe(https, admin), "127.0.0.1:9"));
+    let (id, admin) = (running.0.id(), format!("127.0.0.1:{admin}"));
+    assert!(eventually(|| pullgate(&["healthcheck", "--address", &admin]).status.success()).await);
+    assert_eq!(status_of(id, "THP_enabled"), "0");
+    // Pages of files, the program's own among them, are not of its making.
+    let own: u64 = status_of(id, "RssAnon").trim_end_matches(" kB").parse().unwrap();
+    assert!(own < 8 * 1024, "{own} KiB");
 }
 
 /// The most memory that a process has while `work` runs, above what it had before, in bytes.
