@@ -130,8 +130,9 @@ impl Conn {
         self.overheard = Some(Overheard { replies: Replies::default(), tell });
     }
 
-    /// Gathers a whole request head, so that no parser sees half of one and no client can stretch the time it takes.
-    pub(crate) async fn read_head(&mut self, limits: &HttpLimits, turn: Turn) -> Result<(), NoHead> {
+    /// Gathers a whole request head, so that no parser sees half of one and no client can stretch the time it takes. With it comes what is
+    /// there already of its request's body.
+    pub(crate) async fn read_head(&mut self, limits: &HttpLimits, turn: Turn) -> Result<BytesMut, NoHead> {
         if self.ahead.is_empty() {
             let patience = if turn == Turn::First { limits.header } else { limits.idle };
             match timeout(patience, self.read_more()).await {
@@ -139,8 +140,7 @@ impl Conn {
                 Ok(Ok(false) | Err(_)) | Err(_) => return Err(NoHead::Gone),
             }
         }
-        let deadline = Instant::now() + limits.header;
-        let mut looked_at = 0;
+        let (mut looked_at, mut deadline) = (0, None);
         loop {
             match head::progress(&self.ahead, looked_at, limits.head_bytes).map_err(NoHead::Refused)? {
                 head::Progress::Complete(end) => {
@@ -149,16 +149,27 @@ impl Conn {
                         Extent::Bytes(body) => end.checked_add(body),
                         Extent::Chunks | Extent::Open => None,
                     };
-                    return Ok(());
+                    return Ok(self.take_own());
                 }
                 head::Progress::Partial(line) => looked_at = line,
             }
+            // Most heads come in one piece, for which no clock is read.
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + limits.header);
             match timeout_at(deadline, self.read_more()).await {
                 Ok(Ok(true)) => {}
                 Ok(Ok(false) | Err(_)) => return Err(NoHead::Gone),
                 Err(_) => return Err(NoHead::Refused(Reason::HeadTimedOut)),
             }
         }
+    }
+
+    /// What was read ahead and belongs to the request in hand.
+    fn take_own(&mut self) -> BytesMut {
+        let Some(left) = &mut self.left else { return std::mem::take(&mut self.ahead) };
+        let own = self.ahead.len().min(*left);
+        *left -= own;
+        // Nothing is split, and shared, where all of it is its own.
+        if own == self.ahead.len() { std::mem::take(&mut self.ahead) } else { self.ahead.split_to(own) }
     }
 
     /// Waits for the preface of an HTTP/2 client (RFC 9113 section 3.4), for which Pingora would wait without end.

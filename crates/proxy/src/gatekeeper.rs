@@ -7,11 +7,12 @@ use crate::site::Sites;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, UPGRADE};
-use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use log::debug;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
+use pingora_core::modules::http::HttpModules;
 use pingora_core::server::ShutdownWatch;
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use pullgate_metrics::{AccessLog, Metrics, Traced, UpstreamEnd};
@@ -72,6 +73,9 @@ impl ProxyHttp for Gatekeeper {
     fn new_ctx(&self) -> Exchange {
         Exchange::new(self.ids.next())
     }
+
+    /// None: Pingora would make one for compression, turned off, for each request.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
         let carried = Carried::of(session.digest()).ok_or_else(no_facts)?;
@@ -275,10 +279,18 @@ fn edit_request(request: &mut RequestHeader, edits: &HeaderEdits) -> Result<()> 
     for edit in edits.each() {
         match edit {
             Edit::Remove(name) => drop(request.remove_header(name)),
+            // Most requests bring some of these as they are to go on, and Pingora keeps each name in two tables.
+            Edit::Set(name, value) if holds_alone(&request.headers, name, value) => {}
             Edit::Set(name, value) => request.insert_header(name.clone(), value.clone())?,
         }
     }
     Ok(())
+}
+
+/// Whether a field is there once, with this value.
+fn holds_alone(headers: &HeaderMap, name: &HeaderName, value: &HeaderValue) -> bool {
+    let mut values = headers.get_all(name).iter();
+    values.next() == Some(value) && values.next().is_none()
 }
 
 fn edit_response(response: &mut ResponseHeader, edits: &HeaderEdits) -> Result<()> {

@@ -127,8 +127,8 @@ impl Http {
         let mut settings = None;
         let mut turn = Turn::First;
         loop {
-            match conn.read_head(&limits, turn).await {
-                Ok(()) => {}
+            let head = match conn.read_head(&limits, turn).await {
+                Ok(head) => head,
                 Err(NoHead::Gone) => return,
                 Err(NoHead::Refused(reason)) => {
                     self.inner.refuse(carried, reason);
@@ -137,11 +137,15 @@ impl Http {
                     }
                     return;
                 }
-            }
+            };
             let mut session = ServerSession::new_http1(conn);
             if let Some(settings) = settings.take() {
                 let settings: pingora_core::apps::HttpPersistentSettings = settings;
                 settings.apply_to_session(&mut session);
+            }
+            if let ServerSession::H1(session) = &mut session {
+                // What was read ahead goes to the parser as it is, in place of a read.
+                session.set_pipelined_prefix(head);
             }
             session.set_keepalive(Some(limits.idle.as_secs().max(1)));
             session.set_read_timeout(Some(limits.body));
