@@ -31,7 +31,6 @@ pub use metrics::{Metrics, MetricsError};
 pub use otlp::{Receipt, Service};
 pub use outcome::{Outcome, Seen, Traced, UpstreamEnd, Used};
 pub use prometheus::IntGauge as OpenGauge;
-
 pub use sink::Sink;
 pub use span_queue::{Batch, SpanQueue, Spans};
 pub use tracer::Tracer;

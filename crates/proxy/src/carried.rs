@@ -33,7 +33,7 @@ impl Carried {
         }
     }
 
-    /// The facts that [`Conn`] left in a session's digest.
+    /// The facts that [`Conn`](crate::connection::Conn) left in a session's digest.
     pub(crate) fn of(digest: Option<&Digest>) -> Option<&Self> {
         Self::within(digest?.proxy_digest.as_ref()?)
     }

@@ -130,8 +130,8 @@ impl Conn {
         self.overheard = Some(Overheard { replies: Replies::default(), tell });
     }
 
-    /// Gathers a whole request head, so that no parser sees half of one and no client can stretch the time it takes. With it comes what is
-    /// there already of its request's body.
+    /// Gathers a whole request head, so that no parser sees half of one and no client can stretch the time it takes. What is there behind
+    /// it stays, unless the request asks for a tunnel.
     pub(crate) async fn read_head(&mut self, limits: &HttpLimits, turn: Turn) -> Result<BytesMut, NoHead> {
         if self.ahead.is_empty() {
             let patience = if turn == Turn::First { limits.header } else { limits.idle };
@@ -145,15 +145,18 @@ impl Conn {
             match head::progress(&self.ahead, looked_at, limits.head_bytes).map_err(NoHead::Refused)? {
                 head::Progress::Complete(end) => {
                     let extent = head::check(&self.ahead[..end], limits.head_fields).map_err(NoHead::Refused)?;
-                    self.left = match extent {
-                        Extent::Bytes(body) => end.checked_add(body),
-                        Extent::Chunks | Extent::Open => None,
+                    let (left, own) = match extent {
+                        Extent::Bytes(body) => (Some(body), end),
+                        Extent::Chunks => (None, end),
+                        // Pingora has to see at once that a client sends on the mere hope of a tunnel.
+                        Extent::Open => (None, self.ahead.len()),
                     };
-                    return Ok(self.take_own());
+                    self.left = left;
+                    return Ok(self.take_ahead(own));
                 }
                 head::Progress::Partial(line) => looked_at = line,
             }
-            // Most heads come in one piece, for which no clock is read.
+            // Most heads come in one piece, which needs no second clock.
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + limits.header);
             match timeout_at(deadline, self.read_more()).await {
                 Ok(Ok(true)) => {}
@@ -163,12 +166,8 @@ impl Conn {
         }
     }
 
-    /// What was read ahead and belongs to the request in hand.
-    fn take_own(&mut self) -> BytesMut {
-        let Some(left) = &mut self.left else { return std::mem::take(&mut self.ahead) };
-        let own = self.ahead.len().min(*left);
-        *left -= own;
-        // Nothing is split, and shared, where all of it is its own.
+    /// So many of the bytes that were read ahead. Mostly these are all, and then nothing is split.
+    fn take_ahead(&mut self, own: usize) -> BytesMut {
         if own == self.ahead.len() { std::mem::take(&mut self.ahead) } else { self.ahead.split_to(own) }
     }
 

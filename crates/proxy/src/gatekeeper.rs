@@ -279,7 +279,8 @@ fn edit_request(request: &mut RequestHeader, edits: &HeaderEdits) -> Result<()> 
     for edit in edits.each() {
         match edit {
             Edit::Remove(name) => drop(request.remove_header(name)),
-            // Most requests bring some of these as they are to go on, and Pingora keeps each name in two tables.
+            // Most requests bring some of these as they are to go on, and Pingora keeps each name in two tables. The spelling of the name is
+            // the client's then.
             Edit::Set(name, value) if holds_alone(&request.headers, name, value) => {}
             Edit::Set(name, value) => request.insert_header(name.clone(), value.clone())?,
         }
@@ -287,7 +288,7 @@ fn edit_request(request: &mut RequestHeader, edits: &HeaderEdits) -> Result<()> 
     Ok(())
 }
 
-/// Whether a field is there once, with this value.
+/// Whether a field is there with this value, and with no other beside it.
 fn holds_alone(headers: &HeaderMap, name: &HeaderName, value: &HeaderValue) -> bool {
     let mut values = headers.get_all(name).iter();
     values.next() == Some(value) && values.next().is_none()

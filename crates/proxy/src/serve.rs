@@ -143,10 +143,8 @@ impl Http {
                 let settings: pingora_core::apps::HttpPersistentSettings = settings;
                 settings.apply_to_session(&mut session);
             }
-            if let ServerSession::H1(session) = &mut session {
-                // What was read ahead goes to the parser as it is, in place of a read.
-                session.set_pipelined_prefix(head);
-            }
+            // The parser takes it as it is, in place of a read.
+            session.set_pipelined_prefix(head);
             session.set_keepalive(Some(limits.idle.as_secs().max(1)));
             session.set_read_timeout(Some(limits.body));
             session.set_write_timeout(Some(limits.write));

@@ -151,8 +151,9 @@ const FAILED: u8 = 1;
 const BAD_CONFIGURATION: u8 = 2;
 
 fn main() -> ExitCode {
-    // Where every process gets huge pages unasked, this one goes without: it would hold two or three times the memory that it uses, and
-    // saves no time with them. A kernel that knows none of this serves as well.
+    // Of huge pages the process would hold two or three times the memory that it uses, and they save it no time. The allocator is built to
+    // ask for none, from before this line on; here the process declines those that some kernels give unasked. One that knows no such
+    // request serves as well.
     let _ = disable_transparent_huge_pages(true);
     let result = match Arguments::parse().command {
         Command::Run { config, take_over } => run(&config.config, take_over),

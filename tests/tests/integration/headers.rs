@@ -118,6 +118,30 @@ async fn a3_anything_but_one_address_is_refused() {
     }
 }
 
+/// The right value in one line makes none of another.
+#[tokio::test]
+async fn a4_a_second_line_goes_with_the_first() {
+    let stage = Stage::new().await;
+    let fields: [(&str, &[u8]); 6] = [
+        ("X-Forwarded-For", VISITOR.as_bytes()),
+        ("X-Forwarded-For", b"6.6.6.6"),
+        ("X-Forwarded-Proto", b"https"),
+        ("X-Forwarded-Proto", b"gopher"),
+        ("X-Forwarded-Host", b"shop.example.com"),
+        ("X-Forwarded-Host", b"evil.example.com"),
+    ];
+    for answer in ask_both(&stage, &with(visit("shop.example.com", "/"), &fields)).await {
+        assert_eq!(answer.unwrap().status, 200);
+    }
+    let ledger = stage.origin.ledger();
+    assert_eq!(ledger.len(), 2);
+    for seen in ledger {
+        assert_eq!(seen.all("x-forwarded-for"), [VISITOR]);
+        assert_eq!(seen.all("x-forwarded-proto"), ["https"]);
+        assert_eq!(seen.all("x-forwarded-host"), ["shop.example.com"]);
+    }
+}
+
 #[tokio::test]
 async fn a4_lookalikes_are_dropped() {
     let stage = Stage::new().await;
