@@ -122,10 +122,13 @@ impl Ranges {
 
     /// Takes what a feed brought, unless another feed is configured by now.
     fn learn(&self, feed: &RangesFeed, fetched: Result<Fetched, FetchError>) -> Option<Refreshed> {
-        let refreshed = self.known().learn(feed, fetched, UnixTime::now())?;
-        self.metrics.ranges_refresh(refreshed.outcome);
+        self.known().learn(feed, fetched, UnixTime::now())
+    }
+
+    /// Counts an attempt and shows what it brought, which is in force by now.
+    fn tell(&self, refreshed: &Refreshed) {
         self.show();
-        Some(refreshed)
+        self.metrics.ranges_refresh(refreshed.outcome);
     }
 
     /// Lets go of what has had its grace.

@@ -5,13 +5,14 @@ use crate::control::message::Answer;
 use crate::listeners::{Listeners, SocketError};
 use crate::ranges::Ranges;
 use crate::snapshot::{InForce, Snapshot, SnapshotError};
-use crate::teams::Teams;
+use crate::teams::{Learnt, Teams};
 use crate::traces::Traces;
 use crate::watch::Files;
 use crate::world::{LoadError, Loaded, Warnings, load_again};
 use crate::{logging, systemd};
 use pullgate_config::{Admin, Config, Log, Runtime};
 use pullgate_metrics::{Metrics, PanicAt, ReloadOutcome};
+use pullgate_policy::access::KeyFeed;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -130,15 +131,16 @@ impl Succession {
         &self.traces
     }
 
-    /// Changes what is known of the keys of Access teams, and puts in force what counts then: the same generation, with other keys.
-    pub(crate) fn renew_keys<T>(&self, change: impl FnOnce(&Teams) -> T) -> T {
+    /// Changes what is known of the keys of an Access team, and puts in force what counts then: the same generation, with other keys.
+    pub(crate) fn renew_keys(&self, feed: &KeyFeed, change: impl FnOnce(&Teams, &KeyFeed) -> Learnt) -> Learnt {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = change(&self.teams);
+        let learnt = change(&self.teams, feed);
         if let Some(snapshot) = self.in_force.snapshot().with_access_keys(self.teams.keys()) {
             self.in_force.replace(Arc::new(snapshot));
         }
         self.teams.note_completeness();
-        changed
+        self.teams.tell(feed, learnt);
+        learnt
     }
 
     /// Loads a configuration and puts it in force; both outcomes are counted. It reads files and resolves names: not for a thread that

@@ -142,12 +142,15 @@ impl Teams {
 
     /// Takes what a team's address brought, unless another one is configured by now. Whether there is something to write down.
     fn learn(&self, feed: &KeyFeed, fetched: Result<KeySet, FetchError>) -> Learnt {
-        let learnt = self.known().learn(feed, fetched, UnixTime::now());
+        self.known().learn(feed, fetched, UnixTime::now())
+    }
+
+    /// Counts an attempt and shows what it brought, which is in force by now; before any reload could forget the team.
+    pub(crate) fn tell(&self, feed: &KeyFeed, learnt: Learnt) {
+        self.show();
         if let Learnt::News(outcome) | Learnt::Nothing(Some(outcome)) = learnt {
             self.metrics.access_keys_refresh(feed.team.as_str(), outcome);
         }
-        self.show();
-        learnt
     }
 
     /// Writes down what is known of a team, for the next process. What cannot be written down serves all the same.
@@ -179,7 +182,7 @@ impl Teams {
 
 /// What came of a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Learnt {
+pub(crate) enum Learnt {
     /// The team has told its keys, the same or others.
     News(RefreshOutcome),
     /// It has not; none where nobody wants to know any more.

@@ -36,6 +36,7 @@ pub(crate) async fn keep_fresh(succession: Arc<Succession>, client: Client) {
             let refreshed = in_turn(&succession, move |ranges| ranges.learn(&feed, fetched)).await;
             times.note(refreshed.as_ref());
             if let Some(refreshed) = refreshed {
+                ranges.tell(&refreshed);
                 // Who has gone by now does not want to know.
                 asked.iter().for_each(|tell| drop(tell.send(refreshed.clone())));
             }

@@ -76,7 +76,7 @@ async fn in_turn(
 ) -> bool {
     let (succession, feed) = (Arc::clone(succession), feed.clone());
     let changing = tokio::task::spawn_blocking(move || {
-        let came = matches!(succession.renew_keys(|teams| change(teams, &feed)), Learnt::News(_));
+        let came = matches!(succession.renew_keys(&feed, change), Learnt::News(_));
         if came {
             succession.teams().keep(&feed);
         }
