@@ -18,13 +18,14 @@ use pullgate_policy::Reason;
 use pullgate_policy::head::{self, Extent};
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout, timeout_at};
 
 /// Why no head came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +88,8 @@ pub(crate) struct Conn {
     head_patience: Duration,
     /// Ends the wait for what a client of HTTP/2 has begun.
     late: Option<Pin<Box<Sleep>>>,
+    /// Ends the wait for a request of HTTP/1.1 to begin.
+    pause: Option<Pin<Box<Sleep>>>,
     _open: OpenConnection,
 }
 
@@ -113,6 +116,7 @@ impl Conn {
             overheard: None,
             head_patience: limits.header,
             late: None,
+            pause: None,
             _open: open,
         })
     }
@@ -135,9 +139,9 @@ impl Conn {
     pub(crate) async fn read_head(&mut self, limits: &HttpLimits, turn: Turn) -> Result<BytesMut, NoHead> {
         if self.ahead.is_empty() {
             let patience = if turn == Turn::First { limits.header } else { limits.idle };
-            match timeout(patience, self.read_more()).await {
-                Ok(Ok(true)) => {}
-                Ok(Ok(false) | Err(_)) | Err(_) => return Err(NoHead::Gone),
+            match self.read_within(patience).await {
+                Ok(true) => {}
+                Ok(false) | Err(_) => return Err(NoHead::Gone),
             }
         }
         let (mut looked_at, mut deadline) = (0, None);
@@ -186,16 +190,41 @@ impl Conn {
         if self.ahead.starts_with(PREFACE) { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
     }
 
-    /// Reads once; false at the end of the stream. The buffer stands on the stack: a connection that waits holds none.
+    /// Reads once; false at the end of the stream.
     async fn read_more(&mut self) -> io::Result<bool> {
+        std::future::poll_fn(|cx| self.poll_more(cx)).await
+    }
+
+    /// The same within a time. Its clock goes on while a request is served, and is set to the time that counts when it is due: that costs
+    /// less than to stop it and to begin another with each request.
+    async fn read_within(&mut self, patience: Duration) -> io::Result<bool> {
+        let due = Instant::now() + patience;
+        if self.pause.as_ref().is_some_and(|pause| pause.deadline() > due) {
+            self.pause = None;
+        }
         std::future::poll_fn(|cx| {
-            let mut chunk = [0; READ_CHUNK];
-            let mut buf = ReadBuf::new(&mut chunk);
-            ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
-            self.ahead.extend_from_slice(buf.filled());
-            Poll::Ready(Ok(!buf.filled().is_empty()))
+            if let Poll::Ready(read) = self.poll_more(cx) {
+                return Poll::Ready(read);
+            }
+            let pause = self.pause.get_or_insert_with(|| Box::pin(sleep_until(due)));
+            loop {
+                ready!(pause.as_mut().poll(cx));
+                if pause.deadline() == due {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+                pause.as_mut().reset(due);
+            }
         })
         .await
+    }
+
+    /// The buffer stands on the stack, and is not filled with zeros: a connection that waits holds none, and many a look finds nothing.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut chunk = [MaybeUninit::uninit(); READ_CHUNK];
+        let mut buf = ReadBuf::uninit(&mut chunk);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
+        self.ahead.extend_from_slice(buf.filled());
+        Poll::Ready(Ok(!buf.filled().is_empty()))
     }
 
     /// Writes a last answer and closes, so that the answer arrives: a socket closed with unread bytes sends a reset, which
@@ -284,8 +313,8 @@ impl Conn {
         if !self.ahead.is_empty() {
             return Poll::Pending;
         }
-        let mut chunk = [0; LOOK_CHUNK];
-        let mut buf = ReadBuf::new(&mut chunk);
+        let mut chunk = [MaybeUninit::uninit(); LOOK_CHUNK];
+        let mut buf = ReadBuf::uninit(&mut chunk);
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
         if buf.filled().is_empty() {
             return Poll::Ready(Ok(()));

@@ -12,6 +12,7 @@ mod limits;
 mod replies;
 mod serve;
 mod site;
+mod under_way;
 mod witness;
 
 pub use limits::HttpLimits;

@@ -8,8 +8,10 @@ use crate::exchange::refused_head;
 use crate::gatekeeper::{Gatekeeper, OutcomeLog, RequestIds};
 use crate::limits::HttpLimits;
 use crate::site::Sites;
+use crate::under_way::UnderWay;
 use async_trait::async_trait;
 use log::debug;
+use pingora::time::fast_timeout::set_fast_timeout_to_tokio_threshold;
 use pingora_core::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
@@ -21,8 +23,9 @@ use pullgate_metrics::{AccessLog, Metrics, Outcome, PanicAt};
 use pullgate_policy::{Denial, Reason};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 /// What HTTP is set up with.
 #[derive(Debug)]
@@ -85,6 +88,10 @@ impl fmt::Debug for Http {
 /// Tries that Pingora's own counter allows; the exchange stops earlier, when every server was tried once.
 const MOST_TRIES: usize = 64;
 
+/// Longer waits than this are timed by tokio's clocks. Pingora's own are cheaper to begin and cannot be stopped: each stays in memory until
+/// its time is over, a hundred of them a second and thread.
+const LONGEST_FAST_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Flow-control windows: an upload must not wait for a round trip every 64 KiB.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
@@ -96,6 +103,7 @@ impl Http {
     #[must_use]
     pub fn new(settings: HttpSettings, sites: Arc<dyn Sites>, drain: ShutdownWatch) -> (Self, mpsc::Receiver<()>) {
         let HttpSettings { workers, upstream_idle, metrics, access } = settings;
+        set_fast_timeout_to_tokio_threshold(Some(LONGEST_FAST_TIMEOUT));
         let conf = ServerConf {
             threads: workers,
             // Pingora multiplies it with the threads; the configuration means the sum, rounded up to a multiple of them.
@@ -178,21 +186,27 @@ impl Http {
                 inner.overheard(carried, reason);
             }
         }));
-        let mut options = HttpServerOptions::default();
-        options.h2_idle_timeout = Some(limits.idle);
-        let front = Arc::new(Http2Front { inner: Arc::clone(&self.inner), options, limits });
+        let under_way = UnderWay::none();
+        let front = Arc::new(Http2Front { inner: Arc::clone(&self.inner), under_way: Arc::clone(&under_way), limits });
         let (ending, mut ended, mut drain) = (carried.ending(), carried.ending(), self.drain.clone());
         let serving = front.process_new(Box::new(conn), &ending);
         let mut serving = std::pin::pin!(serving);
+        let mut is_idle = false;
         tokio::select! {
             _ = &mut serving => return,
             // Pingora watches this connection's own signal: a drain of all reaches it through that.
             _ = drain.wait_for(|drain| *drain) => carried.end(),
             _ = ended.wait_for(|ended| *ended) => {}
+            () = under_way.none_for(limits.idle) => {
+                is_idle = true;
+                carried.end();
+            }
         }
-        // Pingora's idle time-out is off once a connection ends, and a client need not answer the GOAWAY.
-        if timeout(limits.idle, serving).await.is_err() {
-            debug!("a connection that was to end is cut");
+        // A client need not answer the GOAWAY, nor be there any more.
+        tokio::select! {
+            _ = serving => {}
+            () = sleep(limits.idle) => debug!("a connection that was to end is cut"),
+            () = under_way.none_for(limits.write), if is_idle => debug!("an idle client that does not go is cut"),
         }
     }
 }
@@ -212,7 +226,7 @@ impl Reception for Http {
 /// One HTTP/2 connection with its listener's options; the proxy behind it is the same for all.
 struct Http2Front {
     inner: Arc<Inner>,
-    options: HttpServerOptions,
+    under_way: Arc<UnderWay>,
     limits: HttpLimits,
 }
 
@@ -223,6 +237,7 @@ impl HttpServerApp for Http2Front {
         mut session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
+        let _under_way = self.under_way.begin();
         session.set_write_timeout(Some(self.limits.write));
         let digest = session.digest().and_then(|digest| digest.proxy_digest.clone());
         let has_body = !session.is_body_done();
@@ -248,9 +263,5 @@ impl HttpServerApp for Http2Front {
         options.initial_window_size(STREAM_WINDOW);
         options.initial_connection_window_size(CONNECTION_WINDOW);
         Some(options)
-    }
-
-    fn server_options(&self) -> Option<&HttpServerOptions> {
-        Some(&self.options)
     }
 }

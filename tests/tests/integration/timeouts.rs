@@ -192,10 +192,47 @@ async fn idle_timeout_closes_between_requests() {
     assert_eq!(two.send(visit("shop.example.com", "/")).await.unwrap().status, 200);
     two.closed().await;
     // A request that takes longer is not idle.
-    assert_eq!(
-        stage.h1("shop.example.com").await.send(visit("shop.example.com", "/slow/900")).await.unwrap().status,
-        200
-    );
+    let mut one = stage.h1("shop.example.com").await;
+    assert_eq!(one.send(visit("shop.example.com", "/slow/900")).await.unwrap().status, 200);
+    let two = stage.h2("shop.example.com").await;
+    assert_eq!(two.send(visit("shop.example.com", "/slow/900")).await.unwrap().status, 200);
+    // Its end is where the time begins anew.
+    two.send(visit("shop.example.com", "/")).await.unwrap();
+    two.closed().await;
+}
+
+/// A clock that began for the first head does not end the wait for the second.
+#[tokio::test]
+async fn a_pause_may_be_longer_than_the_first_wait() {
+    let stage = stage_with("header_timeout: 700ms, idle_timeout: 30s").await;
+    let mut plain = stage.plain().await;
+    for pause in [100, 1000, 1000] {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        assert_eq!(plain.send(visit("open.example.com", "/")).await.unwrap().status, 200, "after {pause} ms");
+    }
+}
+
+/// Whoever has asked for nothing over HTTP/2 is told to go, and need not be there to hear it: `write_timeout` later it is cut.
+#[tokio::test]
+async fn an_idle_client_of_http2_is_told_to_go_and_then_cut() {
+    let stage = stage_with("idle_timeout: 3s, write_timeout: 200ms").await;
+    let config = stage.tls().alpn(&["h2"]).client_config();
+    let mut wire = Wire::tls(Some(cloudflare()), stage.at("https"), "shop.example.com", config).await.unwrap();
+    let begun = Instant::now();
+    // The preface with an empty SETTINGS, and a PING half a time-out later: a sign of life, and no request.
+    wire.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    wire.write_all(b"\0\0\x08\x06\0\0\0\0\0abcdefgh").await.unwrap();
+    let mut heard = Vec::new();
+    // The end without a close_notify is an end.
+    let ended = tokio::time::timeout(Duration::from_secs(10), wire.read_to_end(&mut heard)).await;
+    assert!(ended.is_ok(), "the connection stays open: {heard:02x?}");
+    let took = begun.elapsed().as_secs();
+    assert!((3..6).contains(&took), "{took} s; who is told to go at 3 s has not another 3 s");
+    // GOAWAY for the highest stream there can be, with NO_ERROR (RFC 9113 section 6.8).
+    let goaway = b"\0\0\x08\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0\0";
+    assert!(heard.windows(goaway.len()).any(|frame| frame == goaway), "{heard:02x?}");
+    stage.metric_becomes(r#"pullgate_connections_open{listener="https"}"#, 0.0).await;
 }
 
 /// A client that agrees on HTTP/2 and never speaks it, or speaks something else.
