@@ -1,5 +1,4 @@
-//! CPU per unit of work beside nginx, HAProxy and bare Pingora, in alternating rounds on one machine:
-//! `peers BINARY [--rounds N] [--work PART_OF_A_TITLE] [--idle CONNECTIONS] [--tsv FILE] [--quick]`.
+//! CPU per unit of work beside nginx, HAProxy and bare Pingora, in alternating rounds on one machine.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -7,6 +6,7 @@
     reason = "a bench prints its table and stops where it cannot go on"
 )]
 
+use clap::Parser;
 use pullgate_benches::gateways::{bare_pingora, haproxy_gateway, nginx_gateway, origin, pullgate};
 use pullgate_benches::peers::{Ground, Peer};
 use pullgate_benches::table::{Row, Spread};
@@ -17,42 +17,37 @@ use std::time::Duration;
 /// Where `benches/peers/run` leaves Pingora without Pullgate.
 const BARE_PINGORA: &str = "target/peers/release/bare-pingora";
 
-/// What a run was asked for.
-struct Asked {
+/// Compares the CPU time of the gateway for a unit of work with that of nginx, HAProxy and bare Pingora.
+///
+/// It takes both cores of a small machine; nothing else should run.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The gateway to measure
+    #[arg(default_value = "target/release/pullgate")]
     binary: PathBuf,
-    rounds: usize,
-    only: Option<String>,
+    /// Alternating rounds
+    #[arg(long, value_name = "NUMBER", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Only the work in whose title this is
+    #[arg(long, value_name = "PART_OF_A_TITLE", value_parser = part_of_a_title)]
+    work: Option<String>,
+    /// Idle connections to hold at the end
+    #[arg(long, value_name = "NUMBER", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     idle: u32,
+    /// Write the table for a program too
+    #[arg(long, value_name = "FILE")]
     tsv: Option<PathBuf>,
+    /// One short round of each work, and 100 connections: it shows that the bench works, and its numbers mean nothing
+    #[arg(long, conflicts_with_all = ["rounds", "idle"])]
     quick: bool,
 }
 
-impl Asked {
-    fn read() -> Self {
-        let mut arguments = std::env::args().skip(1).peekable();
-        let binary = arguments.next_if(|first| !first.starts_with("--"));
-        let mut asked = Self {
-            binary: binary.unwrap_or_else(|| "target/release/pullgate".into()).into(),
-            rounds: 7,
-            only: None,
-            idle: 10_000,
-            tsv: None,
-            quick: false,
-        };
-        while let Some(name) = arguments.next() {
-            let mut value = || arguments.next().unwrap_or_else(|| panic!("{name} needs a value"));
-            match name.as_str() {
-                "--rounds" => asked.rounds = value().parse().unwrap(),
-                "--work" => asked.only = Some(value()),
-                "--idle" => asked.idle = value().parse().unwrap(),
-                "--tsv" => asked.tsv = Some(value().into()),
-                "--quick" => (asked.quick, asked.rounds, asked.idle) = (true, 1, 100),
-                _ => panic!("{name} is no argument of the bench"),
-            }
-        }
-        assert!(asked.rounds > 0 && asked.idle > 0, "a run takes at least one round and one idle connection");
-        asked
+fn part_of_a_title(part: &str) -> Result<String, String> {
+    if Work::ALL.iter().any(|work| work.title().contains(part)) {
+        return Ok(part.to_owned());
     }
+    Err(format!("no work is called so; there is: {}", Work::ALL.map(Work::title).join("; ")))
 }
 
 /// What one peer did of one kind of work.
@@ -66,19 +61,23 @@ struct Measured {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let asked = Asked::read();
+    let mut arguments = Arguments::parse();
+    if arguments.quick {
+        (arguments.rounds, arguments.idle) = (1, 100);
+    }
+    let arguments = arguments;
     let ground = Ground::new();
     let origin = origin(&ground);
-    let peers = peers(&ground, &origin, &asked);
+    let peers = peers(&ground, &origin, &arguments);
     for peer in &peers {
         refuses_strangers(&ground, peer).await;
     }
     let mut tsv = format!("{}\n", Row::NAMES);
-    println!("{} alternating rounds: median (least to most)", asked.rounds);
+    println!("{} alternating rounds: median (least to most)", arguments.rounds);
     println!("{}", Row::heading());
     for work in Work::ALL {
-        if asked.only.as_ref().is_none_or(|only| work.title().contains(only.as_str())) {
-            let measured = compare(work, &ground, &peers, &asked).await;
+        if arguments.work.as_ref().is_none_or(|part| work.title().contains(part.as_str())) {
+            let measured = compare(work, &ground, &peers, &arguments).await;
             for row in rows(work, &peers, &measured) {
                 println!("{row}");
                 tsv += &format!("{}\n", row.tsv());
@@ -87,18 +86,21 @@ async fn main() {
     }
     for peer in &peers {
         let memory = peer.memory() as f64 / f64::from(1 << 20);
-        let each = idle(&ground, peer, asked.idle).await / 1024.0;
-        println!("memory of {}: {memory:.1} MiB; {each:.1} KiB for each of {} idle connections", peer.name, asked.idle);
+        let each = idle(&ground, peer, arguments.idle).await / 1024.0;
+        println!(
+            "memory of {}: {memory:.1} MiB; {each:.1} KiB for each of {} idle connections",
+            peer.name, arguments.idle
+        );
     }
-    if let Some(file) = asked.tsv {
+    if let Some(file) = arguments.tsv {
         std::fs::write(file, tsv).unwrap();
     }
 }
 
 /// Everybody who takes part. A quick run does without bare Pingora where nobody has built it.
-fn peers(ground: &Ground, origin: &Peer, asked: &Asked) -> Vec<Peer> {
+fn peers(ground: &Ground, origin: &Peer, arguments: &Arguments) -> Vec<Peer> {
     let mut peers = vec![
-        pullgate(ground, &asked.binary, origin.address),
+        pullgate(ground, &arguments.binary, origin.address),
         nginx_gateway(ground, origin.address),
         haproxy_gateway(ground, origin.address),
     ];
@@ -106,24 +108,24 @@ fn peers(ground: &Ground, origin: &Peer, asked: &Asked) -> Vec<Peer> {
     if bare.exists() {
         peers.push(bare_pingora(ground, bare, origin.address));
     } else {
-        assert!(asked.quick, "{BARE_PINGORA} is missing: benches/peers/run builds it");
+        assert!(arguments.quick, "{BARE_PINGORA} is missing: benches/peers/run builds it");
         println!("bare Pingora is left out: {BARE_PINGORA} is missing, benches/peers/run builds it");
     }
     peers
 }
 
 /// One kind of work at every peer, in turn.
-async fn compare(work: Work, ground: &Ground, peers: &[Peer], asked: &Asked) -> Vec<Measured> {
+async fn compare(work: Work, ground: &Ground, peers: &[Peer], arguments: &Arguments) -> Vec<Measured> {
     let mut measured: Vec<Measured> = peers.iter().map(|_| Measured::default()).collect();
-    if !asked.quick {
+    if !arguments.quick {
         for peer in peers {
             // The first round warms caches, pools and allocators.
             one(work, ground, peer, false, &mut Measured::default()).await;
         }
     }
-    for _ in 0..asked.rounds {
+    for _ in 0..arguments.rounds {
         for (peer, results) in peers.iter().zip(&mut measured) {
-            one(work, ground, peer, asked.quick, results).await;
+            one(work, ground, peer, arguments.quick, results).await;
         }
     }
     measured

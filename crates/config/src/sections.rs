@@ -28,6 +28,7 @@ use crate::entry::{Entry, Unique};
 use crate::loading::{Fault, Read};
 use crate::model::{Cloudflare, Config};
 use crate::yaml::{Content, Node};
+use http::uri::Authority;
 use rustls_pki_types::UnixTime;
 use std::fmt::Write as _;
 use std::io;
@@ -116,6 +117,11 @@ fn unknown<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>)
 fn child<'a>(map: &'a Node, key: &str) -> Option<&'a Node> {
     let Content::Map(entries) = &map.content else { return None };
     entries.iter().find(|(given, _)| given.text == key).map(|(_, node)| node)
+}
+
+/// Whether there is no port behind the colon of an authority without a user: whoever asks for the port would get that of the scheme.
+fn lacks_port(authority: &Authority) -> bool {
+    authority.port_u16().is_none_or(|port| port == 0) && authority.as_str() != authority.host()
 }
 
 /// The bytes of the file that a value names.

@@ -88,8 +88,8 @@ impl fmt::Debug for Http {
 /// Tries that Pingora's own counter allows; the exchange stops earlier, when every server was tried once.
 const MOST_TRIES: usize = 64;
 
-/// Longer waits than this are timed by tokio's clocks. Pingora's own are cheaper to begin and cannot be stopped: each stays in memory until
-/// its time is over, a hundred of them a second and thread.
+/// Longer waits than this are timed by tokio's clocks, but for what a client of HTTP/1.1 does not take of a body. Pingora's own are cheaper
+/// to begin and cannot be stopped: each stays in memory until its time is over, up to a hundred of them a second and thread.
 const LONGEST_FAST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Flow-control windows: an upload must not wait for a round trip every 64 KiB.
@@ -191,17 +191,14 @@ impl Http {
         let (ending, mut ended, mut drain) = (carried.ending(), carried.ending(), self.drain.clone());
         let serving = front.process_new(Box::new(conn), &ending);
         let mut serving = std::pin::pin!(serving);
-        let mut is_idle = false;
-        tokio::select! {
+        let is_idle = tokio::select! {
             _ = &mut serving => return,
-            // Pingora watches this connection's own signal: a drain of all reaches it through that.
-            _ = drain.wait_for(|drain| *drain) => carried.end(),
-            _ = ended.wait_for(|ended| *ended) => {}
-            () = under_way.none_for(limits.idle) => {
-                is_idle = true;
-                carried.end();
-            }
-        }
+            _ = drain.wait_for(|drain| *drain) => false,
+            _ = ended.wait_for(|ended| *ended) => false,
+            () = under_way.none_for(limits.idle) => true,
+        };
+        // Pingora watches this connection's own signal, and whatever ends it reaches it through that.
+        carried.end();
         // A client need not answer the GOAWAY, nor be there any more.
         tokio::select! {
             _ = serving => {}

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
 /// The requests under way on an HTTP/2 connection.
 ///
-/// Pingora's own idle time-out begins a clock after each request, and its clocks stay in memory until their time is over: with Cloudflare's
-/// 900 s, a hundred of them a second and thread. Here a request leaves a moment behind, and one clock looks at it when it is due.
+/// Pingora's own idle time-out begins a clock after each request, and its clocks stay in memory until their time is over: for all of
+/// `idle_timeout`, up to a hundred of them a second and thread. Here a request leaves a moment behind, and one clock looks at it when it is
+/// due.
 #[derive(Debug)]
 pub(crate) struct UnderWay {
     begun: Instant,
@@ -31,13 +32,12 @@ impl UnderWay {
 
     /// Resolves when, from now on, none has been under way for that long.
     pub(crate) async fn none_for(&self, patience: Duration) {
-        let called = Instant::now();
-        let mut due = called + patience;
+        let mut due = Instant::now() + patience;
         loop {
-            sleep(due.duration_since(Instant::now())).await;
+            sleep_until(due).await;
             let now = Instant::now();
             let since = match self.count.load(Ordering::Acquire) {
-                0 => (self.begun + Duration::from_millis(self.last.load(Ordering::Relaxed))).max(called),
+                0 => self.begun + Duration::from_millis(self.last.load(Ordering::Relaxed)),
                 _ => now,
             };
             due = since + patience;

@@ -125,7 +125,7 @@ impl Ranges {
         self.known().learn(feed, fetched, UnixTime::now())
     }
 
-    /// Counts an attempt and shows what it brought, which is in force by now.
+    /// Counts an attempt and shows what it brought, which is in force and written down by now.
     fn tell(&self, refreshed: &Refreshed) {
         self.show();
         self.metrics.ranges_refresh(refreshed.outcome);

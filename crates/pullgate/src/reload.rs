@@ -114,9 +114,9 @@ impl Succession {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = change(&self.ranges);
         if let Some(snapshot) = self.in_force.snapshot().with_ranges(&self.ranges.in_force()) {
-            snapshot.show_ranges(&self.metrics);
             let snapshot = Arc::new(snapshot);
             self.listeners.renew_filters(&snapshot, || self.in_force.replace(Arc::clone(&snapshot)));
+            snapshot.show_ranges(&self.metrics);
         }
         changed
     }

@@ -1,12 +1,13 @@
 //! Section `cloudflare`: what counts as Cloudflare.
 
-use super::networks;
+use super::{lacks_port, networks};
 use crate::duration;
 use crate::entry::Entry;
 use crate::loading::{Fault, Read};
 use crate::model::{AccessRefresh, Cloudflare, RangesFeed, RangesSource};
 use crate::section::{Inert, Section};
 use http::Uri;
+use http::uri::Authority;
 use ipnet::IpNet;
 use pullgate_policy::ranges::{self, Partner};
 use std::net::IpAddr;
@@ -137,11 +138,14 @@ pub(super) fn url(text: &str, sought: &Sought) -> Result<Uri, Fault> {
     let Sought { a, the, help } = sought;
     let fault = || Fault::new(format!("`{text}` is not a URL that {a} can be fetched from"));
     let url: Uri = text.parse().map_err(|_| fault().help(help))?;
-    let names_nobody =
-        url.authority().is_some_and(|authority| !authority.as_str().contains('@') && !authority.host().is_empty());
+    let names_nobody = |authority: &&Authority| !authority.as_str().contains('@') && !authority.host().is_empty();
+    let authority = url.authority().filter(names_nobody).ok_or_else(|| fault().help(help))?;
+    if lacks_port(authority) {
+        return Err(Fault::new(format!("`{text}` has no port behind its colon")).help(help));
+    }
     match url.scheme_str() {
-        Some("https") if names_nobody => Ok(url),
-        Some("http") if names_nobody && is_here(&url) => Ok(url),
+        Some("https") => Ok(url),
+        Some("http") if is_here(&url) => Ok(url),
         Some("http") => {
             Err(fault().help(format!("write https: without it {the} may only come from 127.0.0.1 or [::1]")))
         }

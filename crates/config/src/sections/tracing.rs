@@ -1,5 +1,6 @@
 //! Section `tracing`: whether requests become spans, and where those go.
 
+use super::lacks_port;
 use crate::loading::{Fault, Read};
 use crate::model::{TRACES_PATH, Tracing};
 use crate::section::Section;
@@ -26,9 +27,7 @@ fn collector(text: &str) -> Result<Uri, Fault> {
             let base = text.trim_end_matches('/').trim_end_matches(TRACES_PATH);
             Err(Fault::new(format!("`{TRACES_PATH}` is added by the gateway")).help(format!("write {base}")))
         }
-        _ if authority.port().is_none() && authority.as_str() != authority.host() => {
-            Err(fault("has no port behind its colon"))
-        }
+        _ if lacks_port(authority) => Err(fault("has no port behind its colon")),
         _ => Ok(url),
     }
 }
