@@ -27,13 +27,15 @@ struct Arguments {
     #[arg(default_value = "target/release/pullgate")]
     binary: PathBuf,
     /// Alternating rounds
-    #[arg(long, value_name = "NUMBER", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 7, default_value_if("quick", "true", "1"))]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Only the work in whose title this is
     #[arg(long, value_name = "PART_OF_A_TITLE", value_parser = part_of_a_title)]
     work: Option<String>,
     /// Idle connections to hold at the end
-    #[arg(long, value_name = "NUMBER", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 10_000, default_value_if("quick", "true", "100"))]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     idle: u32,
     /// Write the table for a program too
     #[arg(long, value_name = "FILE")]
@@ -61,11 +63,7 @@ struct Measured {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let mut arguments = Arguments::parse();
-    if arguments.quick {
-        (arguments.rounds, arguments.idle) = (1, 100);
-    }
-    let arguments = arguments;
+    let arguments = Arguments::parse();
     let ground = Ground::new();
     let origin = origin(&ground);
     let peers = peers(&ground, &origin, &arguments);

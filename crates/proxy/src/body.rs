@@ -1,8 +1,9 @@
 //! The body of a request while it comes: how much there may be of it, and how slow it may be.
 
+use crate::moment::Moment;
 use pullgate_policy::Reason;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Bytes of a body that buy it another second. Between two reads a body has `body_timeout`; without a floor below that, one byte at a time
@@ -71,9 +72,8 @@ impl Progress {
 /// A watch over one body, for a stream whose reads Pingora does not time.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    begun: Instant,
-    /// Milliseconds from the beginning to the last bytes.
-    last: AtomicU64,
+    /// The last bytes, or the beginning.
+    came: Moment,
     ended: AtomicBool,
     /// Whether the request was given up.
     over: AtomicBool,
@@ -81,12 +81,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new() -> Self {
-        Self {
-            begun: Instant::now(),
-            last: AtomicU64::new(0),
-            ended: AtomicBool::new(false),
-            over: AtomicBool::new(false),
-        }
+        Self { came: Moment::now(), ended: AtomicBool::new(false), over: AtomicBool::new(false) }
     }
 
     /// Serves a stream under this watch: none where its body comes to a halt for `patience`. What it holds goes with the future then.
@@ -101,8 +96,7 @@ impl Watch {
     }
 
     fn seen(&self, ends: bool) {
-        let at = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last.store(at, Ordering::Relaxed);
+        self.came.renew();
         if ends {
             self.ended.store(true, Ordering::Relaxed);
         }
@@ -111,12 +105,11 @@ impl Watch {
     /// Resolves when nothing has come for that long; never, once the body has ended.
     async fn halt(&self, patience: Duration) {
         loop {
-            let last = self.begun + Duration::from_millis(self.last.load(Ordering::Relaxed));
-            let Some(left) = (last + patience).checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
-            else {
+            let due = self.came.last() + patience;
+            if due <= tokio::time::Instant::now() {
                 break;
-            };
-            tokio::time::sleep(left).await;
+            }
+            tokio::time::sleep_until(due).await;
             if self.ended.load(Ordering::Relaxed) {
                 return std::future::pending().await;
             }

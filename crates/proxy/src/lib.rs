@@ -9,6 +9,7 @@ mod exchange;
 mod frames;
 mod gatekeeper;
 mod limits;
+mod moment;
 mod replies;
 mod serve;
 mod site;

@@ -1,7 +1,8 @@
 //! The requests under way on a connection, and since when there is none.
 
+use crate::moment::Moment;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -12,16 +13,15 @@ use tokio::time::{Instant, sleep_until};
 /// due.
 #[derive(Debug)]
 pub(crate) struct UnderWay {
-    begun: Instant,
     count: AtomicUsize,
-    /// Milliseconds from the beginning to the end of the last one.
-    last: AtomicU64,
+    /// The end of the last one, or the beginning.
+    ended: Moment,
 }
 
 impl UnderWay {
     /// None yet.
     pub(crate) fn none() -> Arc<Self> {
-        Arc::new(Self { begun: Instant::now(), count: AtomicUsize::new(0), last: AtomicU64::new(0) })
+        Arc::new(Self { count: AtomicUsize::new(0), ended: Moment::now() })
     }
 
     /// One begins; it ends with what is returned.
@@ -37,7 +37,7 @@ impl UnderWay {
             sleep_until(due).await;
             let now = Instant::now();
             let since = match self.count.load(Ordering::Acquire) {
-                0 => self.begun + Duration::from_millis(self.last.load(Ordering::Relaxed)),
+                0 => self.ended.last(),
                 _ => now,
             };
             due = since + patience;
@@ -54,10 +54,8 @@ pub(crate) struct Request(Arc<UnderWay>);
 
 impl Drop for Request {
     fn drop(&mut self) {
-        let UnderWay { begun, count, last } = &*self.0;
-        let at = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        last.fetch_max(at, Ordering::Relaxed);
-        count.fetch_sub(1, Ordering::Release);
+        self.0.ended.renew();
+        self.0.count.fetch_sub(1, Ordering::Release);
     }
 }
 

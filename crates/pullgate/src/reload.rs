@@ -10,9 +10,10 @@ use crate::traces::Traces;
 use crate::watch::Files;
 use crate::world::{LoadError, Loaded, Warnings, load_again};
 use crate::{logging, systemd};
+use pullgate_cloudflare::FetchError;
 use pullgate_config::{Admin, Config, Log, Runtime};
 use pullgate_metrics::{Metrics, PanicAt, ReloadOutcome};
-use pullgate_policy::access::KeyFeed;
+use pullgate_policy::access::{KeyFeed, KeySet};
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -131,10 +132,10 @@ impl Succession {
         &self.traces
     }
 
-    /// Changes what is known of the keys of an Access team, and puts in force what counts then: the same generation, with other keys.
-    pub(crate) fn renew_keys(&self, feed: &KeyFeed, change: impl FnOnce(&Teams, &KeyFeed) -> Learnt) -> Learnt {
+    /// Takes what a team's address brought, and puts in force what counts then: the same generation, with other keys.
+    pub(crate) fn renew_keys(&self, feed: &KeyFeed, fetched: Result<KeySet, FetchError>) -> Learnt {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let learnt = change(&self.teams, feed);
+        let learnt = self.teams.learn(feed, fetched);
         if let Some(snapshot) = self.in_force.snapshot().with_access_keys(self.teams.keys()) {
             self.in_force.replace(Arc::new(snapshot));
         }

@@ -141,7 +141,7 @@ impl Teams {
     }
 
     /// Takes what a team's address brought, unless another one is configured by now. Whether there is something to write down.
-    fn learn(&self, feed: &KeyFeed, fetched: Result<KeySet, FetchError>) -> Learnt {
+    pub(crate) fn learn(&self, feed: &KeyFeed, fetched: Result<KeySet, FetchError>) -> Learnt {
         self.known().learn(feed, fetched, UnixTime::now())
     }
 

@@ -1,10 +1,10 @@
 //! The tasks that keep the keys of teams fresh: one for each team, so that one that does not answer holds no other up.
 
-use super::{Learnt, Teams};
+use super::Learnt;
 use crate::reload::Succession;
-use pullgate_cloudflare::Client;
+use pullgate_cloudflare::{Client, FetchError};
 use pullgate_config::AccessRefresh;
-use pullgate_policy::access::KeyFeed;
+use pullgate_policy::access::{KeyFeed, KeySet};
 use pullgate_policy::ranges::pause;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +52,7 @@ async fn keep(succession: Arc<Succession>, client: Client, feed: KeyFeed, refres
     let mut next_wish = Instant::now();
     loop {
         let fetched = client.keys(&feed.url).await;
-        let came = in_turn(&succession, &feed, move |teams, feed| teams.learn(feed, fetched)).await;
+        let came = in_turn(&succession, &feed, fetched).await;
         failures = if came { 0 } else { failures.saturating_add(1) };
         tokio::select! {
             () = sleep_until(Instant::now() + pause(refresh, failures, fastrand::f64())) => {}
@@ -67,16 +67,12 @@ async fn wish(wanted: &Notify, next: Instant) {
     sleep_until(next).await;
 }
 
-/// Changes what is known in turn with reloads, puts that in force, and then writes it down; whether there was news. On a thread of its own:
+/// Takes what came in turn with reloads, puts that in force, and then writes it down; whether there was news. On a thread of its own:
 /// a reload may be under way, and disks may hang.
-async fn in_turn(
-    succession: &Arc<Succession>,
-    feed: &KeyFeed,
-    change: impl FnOnce(&Teams, &KeyFeed) -> Learnt + Send + 'static,
-) -> bool {
+async fn in_turn(succession: &Arc<Succession>, feed: &KeyFeed, fetched: Result<KeySet, FetchError>) -> bool {
     let (succession, feed) = (Arc::clone(succession), feed.clone());
     let changing = tokio::task::spawn_blocking(move || {
-        let came = matches!(succession.renew_keys(&feed, change), Learnt::News(_));
+        let came = matches!(succession.renew_keys(&feed, fetched), Learnt::News(_));
         if came {
             succession.teams().keep(&feed);
         }
