@@ -253,6 +253,29 @@ async fn a_missing_http2_preface_ends_the_connection() {
     stage.metric_becomes(r#"pullgate_connections_open{listener="https"}"#, 0.0).await;
 }
 
+/// A body that goes on may take longer than the time between two reads of it.
+#[tokio::test]
+async fn body_timeout_leaves_a_body_that_goes_on() {
+    let stage = stage_with("body_timeout: 2s").await;
+    let (mut one, two) = (stage.h1("shop.example.com").await, stage.h2("shop.example.com").await);
+    let post = |body| {
+        let mut request = visit("shop.example.com", "/digest").map(|_| body);
+        *request.method_mut() = http::Method::POST;
+        request
+    };
+    let ((mut first, body), (mut second, other)) = (streaming(), streaming());
+    let pieces = async move {
+        for _ in 0..7 {
+            for sender in [&mut first, &mut second] {
+                sender.send_data(vec![b'x'; 2000].into()).await.unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    let (one, two, ()) = tokio::join!(one.send_stream(post(body)), two.send_stream(post(other)), pieces);
+    assert_eq!([one.unwrap().status, two.unwrap().status], [200, 200]);
+}
+
 #[tokio::test]
 async fn body_timeout_ends_a_body_that_stops() {
     let stage = stage_with("body_timeout: 300ms").await;
